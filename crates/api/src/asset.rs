@@ -1,0 +1,104 @@
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{AssetId, TechnicalMetadata, text_enum::text_enum};
+
+text_enum! {
+    /// How an asset's bytes came.
+    Method {
+        /// In the request, as a form's file part.
+        Direct = "direct",
+        /// Fetched by us from a public link.
+        Url = "url",
+        /// In chunks.
+        Multipart = "multipart",
+    }
+}
+
+text_enum! {
+    /// Where an asset stands.
+    Status {
+        /// Its bytes are still arriving or being checked.
+        Processing = "processing",
+        /// Whole, checked and durable.
+        Ready = "ready",
+        /// Refused; `error` says why.
+        Failed = "failed",
+    }
+}
+
+text_enum! {
+    /// Where a derived piece (HLS, thumbnail) stands. Note `error` here, `failed` on the asset.
+    RenditionStatus {
+        /// Asked for, not begun.
+        Pending = "pending",
+        /// Being made.
+        Processing = "processing",
+        /// There, with its URL.
+        Ready = "ready",
+        /// Could not be made.
+        Error = "error",
+    }
+}
+
+/// What a create answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asset {
+    /// Its id. The wire name is `_id`.
+    #[serde(rename = "_id")]
+    pub id: AssetId,
+    /// How its bytes came.
+    pub method: Method,
+    /// Where it stands.
+    pub status: Status,
+    /// Its name, 1 to 255 characters.
+    pub filename: String,
+    /// MIME type, from our own detection. Absent before detection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_type: Option<String>,
+    /// Bytes. Absent while processing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Seconds. Only video and audio; absent while processing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<f64>,
+    /// When it was created: RFC 3339, UTC, whole seconds.
+    pub created_at: Timestamp,
+}
+
+/// What list and retrieve answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AssetDetail {
+    /// The part a create answers, too.
+    #[serde(flatten)]
+    pub asset: Asset,
+    /// Present only when HLS was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hls: Option<Hls>,
+    /// Present only when a thumbnail was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thumbnail: Option<Thumbnail>,
+    /// What is known of the file itself (newer than the seed).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub technical_metadata: Option<Box<TechnicalMetadata>>,
+}
+
+/// HLS of an asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hls {
+    /// Where it stands.
+    pub status: RenditionStatus,
+    /// Only when `status` is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest_url: Option<String>,
+}
+
+/// The thumbnail of an asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thumbnail {
+    /// Where it stands.
+    pub status: RenditionStatus,
+    /// Only when `status` is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub representative_url: Option<String>,
+}

@@ -1,0 +1,19 @@
+//! The nouns of Reelhouse: what goes over the wire, and nothing that does I/O.
+//!
+//! Server, SDK and jobs share these types, so a name is spelled once. The wire format is the
+//! TwelveLabs v1.3 Assets API; docs/compatibility.md says where it leaves room and what we chose.
+
+mod text_enum;
+
+mod asset;
+mod fault;
+mod id;
+mod page;
+pub mod paths;
+mod technical;
+
+pub use asset::{Asset, AssetDetail, Hls, Method, RenditionStatus, Status, Thumbnail};
+pub use fault::{ErrorBody, Fault, Resolution};
+pub use id::{AssetId, IdMaker};
+pub use page::{Page, PageInfo};
+pub use technical::{AudioStream, MediaKind, TechnicalMetadata, VideoStream};
