@@ -1,1 +1,95 @@
-//! store
+//! All that remembers: rows and blobs, and the order in which the two are written.
+//!
+//! The promise "the row says ready, the bytes are there" is decided here and nowhere else: [`Store::publish`] and
+//! [`Store::remove`] are the only ways in and out, and [`Store::open`] finishes what a crash cut short.
+
+mod accounts;
+mod assets;
+mod blobs;
+mod db;
+mod doctor;
+mod error;
+mod folder_lock;
+mod publish;
+mod remove;
+mod staging;
+
+use std::path::{Path, PathBuf};
+
+pub use accounts::{ApiKey, KeyOrigin, KeyRecord};
+pub use assets::{AssetQuery, AssetRecord};
+pub use blobs::{BlobKey, Blobs};
+pub use doctor::{Finding, Report};
+pub use error::{Error, Result};
+pub use staging::{Sealed, StagingFile};
+
+use db::Db;
+use folder_lock::FolderLock;
+
+/// Everything that is remembered, over one data folder.
+#[derive(Debug)]
+pub struct Store {
+    db: Db,
+    blobs: Blobs,
+    /// Held while this process is the folder's server.
+    _lock: Option<FolderLock>,
+}
+
+impl Store {
+    /// Takes the folder (mode 0700, made if absent), migrates the schema and finishes what a crash cut short.
+    ///
+    /// # Errors
+    /// [`Error::FolderHeld`] when another server holds the folder, [`Error::SchemaNewer`] when a newer
+    /// version of this program wrote it.
+    pub async fn open(data_dir: &Path, now_ms: i64) -> Result<Self> {
+        let lock = FolderLock::take(data_dir, now_ms)?;
+        let db = Db::open(&database_path(data_dir)).await?;
+        let blobs = Blobs::open(data_dir)?;
+        let store = Self { db, blobs, _lock: Some(lock) };
+        store.recover().await?;
+        Ok(store)
+    }
+
+    /// The same rows and blobs beside a running server or with none: for keys and doctor. Never migrates, never
+    /// recovers.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchFolder`] when no server ever ran on this folder; [`Error::SchemaOlder`] and
+    /// [`Error::SchemaNewer`] when its schema is not this program's.
+    pub async fn attach(data_dir: &Path) -> Result<Self> {
+        let path = database_path(data_dir);
+        if !path.is_file() {
+            return Err(Error::NoSuchFolder { path: data_dir.to_owned() });
+        }
+        Ok(Self { db: Db::attach(&path).await?, blobs: Blobs::attach(data_dir), _lock: None })
+    }
+
+    /// The folder's blobs.
+    pub fn blobs(&self) -> &Blobs {
+        &self.blobs
+    }
+
+    /// Whether rows can be read right now.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn ping(&self) -> Result<()> {
+        self.db.ping().await
+    }
+
+    /// Ends what a previous process began: intents without a row lose their blob, tombstones theirs, and staging
+    /// is emptied. Runs before anything listens, under the folder's lock.
+    async fn recover(&self) -> Result<()> {
+        for asset in self.pending_intents().await? {
+            self.resolve_intent(asset).await?;
+        }
+        for asset in self.tombstones().await? {
+            self.finish_removal(asset).await?;
+        }
+        self.blobs.clear_staging()
+    }
+}
+
+fn database_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("reelhouse.db")
+}

@@ -1,0 +1,183 @@
+//! Accounts and their API keys.
+
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::{Store, error::Result};
+
+/// An API key in the clear: exists only between the caller and the hash.
+///
+/// Has no `Debug` that shows it, so that it cannot reach a log by accident.
+#[derive(Clone)]
+pub struct ApiKey(String);
+
+impl ApiKey {
+    /// A key as a caller or the configuration gives it.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// A new key with 256 random bits.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn generate() -> std::io::Result<Self> {
+        let mut bytes = [0u8; 32];
+        getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+        Ok(Self(format!("rh_{}", hex(&bytes))))
+    }
+
+    /// The text, to show it to its owner once.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// One round of SHA-256: a key has 256 random bits, there is nothing to slow down for.
+    fn hash(&self) -> String {
+        hex(&Sha256::digest(self.0.as_bytes()))
+    }
+}
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiKey(…)")
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Where a key came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyOrigin {
+    /// `REELHOUSE_API_KEY`: lives as long as it is configured.
+    Configured,
+    /// Made at the first start.
+    Generated,
+    /// `reelhouse keys create`.
+    Created,
+}
+
+impl KeyOrigin {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Configured => "configured",
+            Self::Generated => "generated",
+            Self::Created => "created",
+        }
+    }
+}
+
+/// What is kept of a key.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct KeyRecord {
+    /// Names the key, in lists and to revoke it. No secret.
+    pub id: String,
+    /// Whose it is.
+    pub account: String,
+    /// `configured`, `generated` or `created`.
+    pub origin: String,
+    /// May list and retrieve, nothing else.
+    pub read_only: bool,
+    /// Milliseconds since the epoch.
+    pub created_at: i64,
+    hash: String,
+}
+
+const KEY_COLUMNS: &str = "id, account, origin, read_only, created_at, hash";
+/// Hex digits of a hash that the database compares; the rest is compared here, in constant time.
+const LOOKUP_DIGITS: usize = 16;
+
+impl Store {
+    /// Gives the account a key, making the account if it is new. Giving the same key twice changes its account.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn add_key(
+        &self,
+        account: &str,
+        key: &ApiKey,
+        origin: KeyOrigin,
+        read_only: bool,
+        now_ms: i64,
+    ) -> Result<KeyRecord> {
+        let hash = key.hash();
+        let mut tx = self.db.write().await?;
+        sqlx::query("INSERT INTO account (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
+            .bind(account)
+            .bind(now_ms)
+            .execute(&mut *tx)
+            .await?;
+        let record = sqlx::query_as::<_, KeyRecord>(sqlx::AssertSqlSafe(format!(
+            "INSERT INTO api_key (id, account, hash, origin, read_only, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (hash) DO UPDATE SET account = $2, origin = $4, read_only = $5 RETURNING {KEY_COLUMNS}"
+        )))
+        .bind(hash.get(..12))
+        .bind(account)
+        .bind(&hash)
+        .bind(origin.as_str())
+        .bind(read_only)
+        .bind(now_ms)
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(record)
+    }
+
+    /// Ends every key of the origin: a key that is no longer configured no longer opens anything.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_keys(&self, origin: KeyOrigin) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        sqlx::query("DELETE FROM api_key WHERE origin = $1").bind(origin.as_str()).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Ends one key; false if there is none of this id.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn revoke_key(&self, id: &str) -> Result<bool> {
+        let mut tx = self.db.write().await?;
+        let ended = sqlx::query("DELETE FROM api_key WHERE id = $1")
+            .bind(id)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+        tx.commit().await?;
+        Ok(ended > 0)
+    }
+
+    /// Every key, oldest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn keys(&self) -> Result<Vec<KeyRecord>> {
+        let sql = format!("SELECT {KEY_COLUMNS} FROM api_key ORDER BY created_at, id");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(self.db.readers()).await?)
+    }
+
+    /// The record of a key a caller presents. The time taken tells nothing about a key's text: it is hashed
+    /// first, and the hashes are compared in constant time but for a prefix that finds the row.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_key(&self, key: &ApiKey) -> Result<Option<KeyRecord>> {
+        let hash = key.hash();
+        let sql = format!("SELECT {KEY_COLUMNS} FROM api_key WHERE hash >= $1 AND hash < $1 || 'g'");
+        let candidates: Vec<KeyRecord> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(hash.get(..LOOKUP_DIGITS))
+            .fetch_all(self.db.readers())
+            .await?;
+        Ok(candidates.into_iter().find(|record| record.hash.as_bytes().ct_eq(hash.as_bytes()).into()))
+    }
+}

@@ -1,0 +1,167 @@
+//! The folder of blobs, and the one place that knows where a blob lies.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use reelhouse_api::AssetId;
+
+use crate::{
+    error::{During, Error, Result},
+    staging::StagingFile,
+};
+
+/// Names a blob. Where it lies follows from this and from nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BlobKey {
+    /// What was uploaded, byte for byte.
+    Original(AssetId),
+}
+
+const ORIGINALS: &str = "originals";
+const STAGING: &str = "staging";
+/// The last two digits of an id are random: they spread blobs evenly over 256 folders.
+const SHARD_DIGITS: usize = 2;
+
+impl BlobKey {
+    /// Path below the data folder: `originals/7f/6730…7f`.
+    fn path(self) -> PathBuf {
+        match self {
+            Self::Original(asset) => {
+                let name = asset.to_string();
+                let shard = name.get(name.len() - SHARD_DIGITS..).unwrap_or_default().to_owned();
+                [ORIGINALS, &shard, &name].iter().collect()
+            }
+        }
+    }
+
+    /// Reads a path back: the asset of an original found on disk.
+    fn parse_original(name: &str) -> Option<Self> {
+        AssetId::parse(name).map(Self::Original)
+    }
+}
+
+/// Our own folder store: stage, flush, rename, flush the folder.
+#[derive(Debug, Clone)]
+pub struct Blobs {
+    root: PathBuf,
+}
+
+impl Blobs {
+    /// Makes every folder there will ever be, durably, so that a publish flushes only the one it renames into.
+    pub(crate) fn open(root: &Path) -> Result<Self> {
+        let blobs = Self::attach(root);
+        fs::create_dir_all(blobs.root.join(STAGING)).during("making the staging folder")?;
+        let originals = blobs.root.join(ORIGINALS);
+        for shard in 0..=u8::MAX {
+            fs::create_dir_all(originals.join(format!("{shard:02x}")))
+                .during("making the folders of originals")?;
+        }
+        sync_folder(&originals)?;
+        sync_folder(&blobs.root)?;
+        Ok(blobs)
+    }
+
+    pub(crate) fn attach(root: &Path) -> Self {
+        // Children are handed absolute paths: they have no business with our working directory.
+        Self { root: std::path::absolute(root).unwrap_or_else(|_| root.to_owned()) }
+    }
+
+    /// A new file for bytes that are still arriving. Dropped before it is sealed and moved, it is gone.
+    ///
+    /// # Errors
+    /// When the folder cannot take a file.
+    pub async fn stage(&self) -> Result<StagingFile> {
+        let mut name = [0; 16];
+        getrandom::fill(&mut name).map_err(io::Error::other).during("naming a staging file")?;
+        let path = self.root.join(STAGING).join(format!("{:032x}", u128::from_be_bytes(name)));
+        StagingFile::create(path, self.clone()).await
+    }
+
+    /// Opens a blob for reading; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When it is there and cannot be opened.
+    pub async fn open_file(&self, key: BlobKey) -> Result<Option<tokio::fs::File>> {
+        match tokio::fs::File::open(self.path(key)).await {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::Io { what: "opening a blob", source }),
+        }
+    }
+
+    /// Moves a flushed file into place and makes the move durable.
+    pub(crate) fn place(&self, staged: &Path, key: BlobKey) -> Result<()> {
+        let target = self.path(key);
+        fs::rename(staged, &target).during("moving a blob into place")?;
+        sync_parent(&target)
+    }
+
+    /// Removes a blob, durably; fine when it is not there.
+    pub(crate) async fn remove(&self, key: BlobKey) -> Result<()> {
+        let path = self.path(key);
+        blocking(move || match fs::remove_file(&path) {
+            Ok(()) => sync_parent(&path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(Error::Io { what: "removing a blob", source }),
+        })
+        .await
+    }
+
+    /// Empties staging: whatever is there belongs to a process that is gone.
+    pub(crate) fn clear_staging(&self) -> Result<()> {
+        for path in self.staging_files()? {
+            fs::remove_file(path).during("clearing staging")?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn staging_files(&self) -> Result<Vec<PathBuf>> {
+        list(&self.root.join(STAGING))
+    }
+
+    /// Every original on disk: the key its name says, or the path where the name says nothing.
+    pub(crate) fn originals(&self) -> Result<Vec<Result<BlobKey, PathBuf>>> {
+        let mut found = Vec::new();
+        for shard in list(&self.root.join(ORIGINALS))? {
+            for path in list(&shard)? {
+                let key = path.file_name().and_then(|name| name.to_str()).and_then(BlobKey::parse_original);
+                found.push(key.filter(|key| self.path(*key) == path).ok_or(path));
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn path(&self, key: BlobKey) -> PathBuf {
+        self.root.join(key.path())
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).during("listing a folder")?;
+    entries.map(|entry| Ok(entry.during("listing a folder")?.path())).collect()
+}
+
+fn sync_parent(path: &Path) -> Result<()> {
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder).and_then(|folder| folder.sync_all()).during("flushing a folder")
+}
+
+/// Runs blocking file work off the async threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(stopped) => Err(Error::Io { what: "file work was cut short", source: io::Error::other(stopped) }),
+    }
+}

@@ -1,0 +1,209 @@
+//! Does every row have its bytes, and every byte its row?
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    path::PathBuf,
+    time::UNIX_EPOCH,
+};
+
+use reelhouse_api::AssetId;
+
+use crate::{
+    Error, Store,
+    blobs::{BlobKey, blocking},
+    error::{During, Result},
+    folder_lock::FolderLock,
+};
+
+/// Something that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// A row whose bytes are not there.
+    BlobMissing(AssetId),
+    /// Bytes of another size than the row says.
+    SizeDiffers {
+        /// The asset.
+        asset: AssetId,
+        /// Of the row.
+        recorded: u64,
+        /// On disk.
+        found: u64,
+    },
+    /// Bytes with another hash than the row says.
+    HashDiffers(AssetId),
+    /// Bytes that no row and no publish under way knows.
+    BlobUnknown(PathBuf),
+    /// A publish that neither ended nor was taken back when the running server started.
+    IntentLeftOver(AssetId),
+    /// A file in staging from before the running server.
+    StagingLeftOver(PathBuf),
+    /// An account's counters disagree with its rows.
+    CountersDiffer(String),
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::BlobMissing(asset) => write!(f, "asset {asset}: its bytes are missing"),
+            Self::SizeDiffers { asset, recorded, found } => {
+                write!(f, "asset {asset}: {found} bytes on disk, {recorded} recorded")
+            }
+            Self::HashDiffers(asset) => {
+                write!(f, "asset {asset}: its bytes are not the ones uploaded (hash differs)")
+            }
+            Self::BlobUnknown(path) => write!(f, "{}: no asset knows this file", path.display()),
+            Self::IntentLeftOver(asset) => {
+                write!(f, "asset {asset}: a publish from before this server never ended")
+            }
+            Self::StagingLeftOver(path) => {
+                write!(f, "{}: left in staging from before this server", path.display())
+            }
+            Self::CountersDiffer(account) => {
+                write!(f, "account {account}: counters disagree with its assets")
+            }
+        }
+    }
+}
+
+/// What doctor saw.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Assets whose bytes were read and compared.
+    pub assets: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// What is wrong; empty when all is well.
+    pub findings: Vec<Finding>,
+    /// Leftovers of a server that is not running now; its next start clears them. Nothing is wrong with them.
+    pub unfinished: u64,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    size: Option<i64>,
+    blake3: Option<String>,
+    deleted_at: Option<i64>,
+}
+
+impl Store {
+    /// Compares rows and blobs, reading every byte. Changes nothing; may run beside a server, so what looks wrong
+    /// because it was moving is looked at again.
+    ///
+    /// # Errors
+    /// When rows or folders cannot be read at all.
+    pub async fn examine(&self) -> Result<Report> {
+        let mut report = Report::default();
+        let server_since = FolderLock::holder(self.blobs.root()).map(|holder| holder.started_at);
+
+        // Blobs before intents before rows: a publish under way is then seen in at least one of them.
+        let blobs = self.blobs.originals()?;
+        let staging = self.blobs.staging_files()?;
+        let intents: BTreeSet<AssetId> = self.pending_intents().await?.into_iter().collect();
+        let rows = self.rows().await?;
+
+        for asset in &intents {
+            match server_since {
+                Some(since) if asset.created_ms() < since => {
+                    report.findings.push(Finding::IntentLeftOver(*asset))
+                }
+                Some(_) => {}
+                None => report.unfinished += 1,
+            }
+        }
+        for path in staging {
+            let modified = path.metadata().and_then(|file| file.modified()).ok();
+            let modified_ms =
+                modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map(|age| age.as_millis());
+            match (server_since, modified_ms) {
+                (None, Some(_)) => report.unfinished += 1,
+                (Some(since), Some(ms)) if ms < u128::from(since.unsigned_abs()) => {
+                    report.findings.push(Finding::StagingLeftOver(path));
+                }
+                // Of the running server, or gone since it was listed.
+                _ => {}
+            }
+        }
+        for blob in blobs {
+            match blob {
+                Ok(BlobKey::Original(asset)) if rows.contains_key(&asset) || intents.contains(&asset) => {}
+                Ok(key @ BlobKey::Original(asset))
+                    if self.row(asset).await?.is_none() && self.blobs.path(key).exists() =>
+                {
+                    report.findings.push(Finding::BlobUnknown(self.blobs.path(key)));
+                }
+                Ok(_) => {}
+                Err(path) => report.findings.push(Finding::BlobUnknown(path)),
+            }
+        }
+        for (asset, row) in &rows {
+            if row.deleted_at.is_some() {
+                report.unfinished += u64::from(server_since.is_none());
+            } else if row.blake3.is_some() {
+                self.compare(*asset, row, &mut report).await?;
+            }
+        }
+        self.compare_counters(&mut report).await?;
+        Ok(report)
+    }
+
+    async fn compare(&self, asset: AssetId, row: &Row, report: &mut Report) -> Result<()> {
+        let path = self.blobs.path(BlobKey::Original(asset));
+        let recorded = row.size.unwrap_or_default().unsigned_abs();
+        let read = blocking(move || {
+            let Ok(mut file) = File::open(path) else { return Ok(None) };
+            let mut hasher = blake3::Hasher::new();
+            let found = std::io::copy(&mut file, &mut hasher).during("reading a blob")?;
+            Ok(Some((found, hasher.finalize().to_hex().to_string())))
+        });
+        match read.await? {
+            // Deleted meanwhile is fine.
+            None if self.row(asset).await?.is_none_or(|row| row.deleted_at.is_some()) => {}
+            None => report.findings.push(Finding::BlobMissing(asset)),
+            Some((found, _)) if found != recorded => {
+                report.findings.push(Finding::SizeDiffers { asset, recorded, found });
+            }
+            Some((_, hash)) if row.blake3.as_ref() != Some(&hash) => {
+                report.findings.push(Finding::HashDiffers(asset))
+            }
+            Some((found, _)) => {
+                report.assets += 1;
+                report.bytes += found;
+            }
+        }
+        Ok(())
+    }
+
+    async fn compare_counters(&self, report: &mut Report) -> Result<()> {
+        let differing: Vec<String> = sqlx::query_scalar(
+            "SELECT name FROM account LEFT JOIN (
+                 SELECT account, COUNT(*) AS assets, SUM(COALESCE(size, 0)) AS bytes
+                 FROM asset WHERE deleted_at IS NULL GROUP BY account
+             ) AS held ON held.account = account.name
+             WHERE asset_count <> COALESCE(held.assets, 0) OR asset_bytes <> COALESCE(held.bytes, 0) ORDER BY name",
+        )
+        .fetch_all(self.db.readers())
+        .await?;
+        report.findings.extend(differing.into_iter().map(Finding::CountersDiffer));
+        Ok(())
+    }
+
+    async fn rows(&self) -> Result<BTreeMap<AssetId, Row>> {
+        let rows: Vec<Row> = sqlx::query_as("SELECT id, size, blake3, deleted_at FROM asset")
+            .fetch_all(self.db.readers())
+            .await?;
+        rows.into_iter().map(|row| Ok((parse(&row.id)?, row))).collect()
+    }
+
+    async fn row(&self, asset: AssetId) -> Result<Option<Row>> {
+        Ok(sqlx::query_as("SELECT id, size, blake3, deleted_at FROM asset WHERE id = $1")
+            .bind(asset.to_string())
+            .fetch_optional(self.db.readers())
+            .await?)
+    }
+}
+
+fn parse(id: &str) -> Result<AssetId> {
+    AssetId::parse(id).ok_or_else(|| Error::Corrupt { table: "asset", id: id.to_owned() })
+}

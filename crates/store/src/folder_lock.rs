@@ -1,0 +1,85 @@
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::Path,
+    thread,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{During, Error, Result};
+
+const FILE: &str = "lock";
+/// Doctor takes the lock for an instant to see whether a server holds it; a start must outwait that.
+const TRIES: u32 = 10;
+
+/// An exclusive hold (flock) on a data folder; the kernel releases it with the process, however that ends.
+#[derive(Debug)]
+pub(crate) struct FolderLock {
+    _file: File,
+}
+
+/// Who holds a folder, as written into its lock file.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Holder {
+    pid: u32,
+    /// Milliseconds since the epoch.
+    pub(crate) started_at: i64,
+}
+
+impl FolderLock {
+    pub(crate) fn take(data_dir: &Path, now_ms: i64) -> Result<Self> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data_dir)
+            .during("making the data folder")?;
+        fs::set_permissions(data_dir, fs::Permissions::from_mode(0o700))
+            .during("closing the data folder to others")?;
+        let path = data_dir.join(FILE);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .during("opening the lock file")?;
+        for tries_left in (0..TRIES).rev() {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if tries_left > 0 => thread::sleep(Duration::from_millis(30)),
+                Err(TryLockError::WouldBlock) => {
+                    let holder =
+                        read_holder(&mut file).map_or("unknown".to_owned(), |holder| holder.pid.to_string());
+                    return Err(Error::FolderHeld { path: data_dir.to_owned(), holder });
+                }
+                Err(TryLockError::Error(source)) => {
+                    return Err(Error::Io { what: "locking the data folder", source });
+                }
+            }
+        }
+        let holder = Holder { pid: std::process::id(), started_at: now_ms };
+        file.set_len(0).during("writing the lock file")?;
+        let text = serde_json::to_string(&holder).unwrap_or_default();
+        file.write_all(text.as_bytes()).during("writing the lock file")?;
+        Ok(Self { _file: file })
+    }
+
+    /// The running server of a folder, if there is one.
+    pub(crate) fn holder(data_dir: &Path) -> Option<Holder> {
+        let mut file = File::open(data_dir.join(FILE)).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => read_holder(&mut file),
+            Ok(()) | Err(TryLockError::Error(_)) => None,
+        }
+    }
+}
+
+fn read_holder(file: &mut File) -> Option<Holder> {
+    let mut text = String::new();
+    file.take(4096).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}

@@ -1,0 +1,82 @@
+//! How bytes become an asset that survives: the only way in.
+
+use reelhouse_api::AssetId;
+use tokio::try_join;
+
+use crate::{
+    AssetRecord, Store, assets,
+    blobs::BlobKey,
+    error::{Error, Result},
+    staging::Sealed,
+};
+
+impl Store {
+    /// Makes the sealed bytes the original of a new asset. When this returns `Ok`, both survive kill -9 and power
+    /// loss; when it fails or never returns, neither is there after the next start.
+    ///
+    /// The order is the promise: the intent is committed and the bytes are flushed; the file is renamed into
+    /// place and its folder flushed; one transaction writes the row and ends the intent.
+    ///
+    /// # Errors
+    /// When the database or the folder fails.
+    pub async fn publish(&self, bytes: Sealed, asset: &AssetRecord) -> Result<()> {
+        try_join!(self.insert_intent(asset), bytes.flush())?;
+        let moved_and_recorded = async {
+            bytes.move_into(BlobKey::Original(asset.id)).await?;
+            self.insert_published(asset).await
+        };
+        if let Err(error) = moved_and_recorded.await {
+            // The next start would do the same; doing it now leaves no trace until then.
+            if let Err(second) = self.resolve_intent(asset.id).await {
+                tracing::error!(asset = %asset.id, error = %second, "could not take back an upload; the next start will");
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    async fn insert_intent(&self, asset: &AssetRecord) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        sqlx::query("INSERT INTO publish_intent (asset_id, created_at) VALUES ($1, $2)")
+            .bind(asset.id.to_string())
+            .bind(asset.created_at)
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn insert_published(&self, asset: &AssetRecord) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        assets::insert(&mut tx, asset).await?;
+        end_intent(&mut tx, asset.id).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// What publishes have begun and not ended.
+    pub(crate) async fn pending_intents(&self) -> Result<Vec<AssetId>> {
+        let ids: Vec<String> =
+            sqlx::query_scalar("SELECT asset_id FROM publish_intent").fetch_all(self.db.readers()).await?;
+        ids.into_iter()
+            .map(|id| AssetId::parse(&id).ok_or(Error::Corrupt { table: "publish_intent", id }))
+            .collect()
+    }
+
+    /// Ends an intent whose publish does not go on: without a row, the blob goes.
+    pub(crate) async fn resolve_intent(&self, asset: AssetId) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        let row: Option<i64> = sqlx::query_scalar("SELECT seq FROM asset WHERE id = $1")
+            .bind(asset.to_string())
+            .fetch_optional(&mut *tx)
+            .await?;
+        if row.is_none() {
+            self.blobs.remove(BlobKey::Original(asset)).await?;
+        }
+        end_intent(&mut tx, asset).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+async fn end_intent(tx: &mut sqlx::SqliteConnection, asset: AssetId) -> Result<()> {
+    sqlx::query("DELETE FROM publish_intent WHERE asset_id = $1").bind(asset.to_string()).execute(tx).await?;
+    Ok(())
+}

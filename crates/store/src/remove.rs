@@ -1,0 +1,54 @@
+//! How an asset goes: the only way out.
+
+use reelhouse_api::AssetId;
+
+use crate::{
+    Store,
+    blobs::BlobKey,
+    error::{Error, Result},
+};
+
+impl Store {
+    /// Deletes an asset of the account; false if there is none. From the first commit on nobody sees it; the bytes
+    /// go next, and the row last, so that no byte is ever without a row that knows it.
+    ///
+    /// # Errors
+    /// When the database or the folder fails; a tombstone that was committed is finished by the next start.
+    pub async fn remove(&self, account: &str, id: AssetId, now_ms: i64) -> Result<bool> {
+        let mut tx = self.db.write().await?;
+        let size: Option<Option<i64>> = sqlx::query_scalar(
+            "UPDATE asset SET deleted_at = $3 WHERE id = $1 AND account = $2 AND deleted_at IS NULL RETURNING size",
+        )
+        .bind(id.to_string())
+        .bind(account)
+        .bind(now_ms)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(size) = size else { return Ok(false) };
+        sqlx::query("UPDATE account SET asset_count = asset_count - 1, asset_bytes = asset_bytes - $2 WHERE name = $1")
+            .bind(account)
+            .bind(size.unwrap_or(0))
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        self.finish_removal(id).await?;
+        Ok(true)
+    }
+
+    pub(crate) async fn tombstones(&self) -> Result<Vec<AssetId>> {
+        let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM asset WHERE deleted_at IS NOT NULL")
+            .fetch_all(self.db.readers())
+            .await?;
+        ids.into_iter().map(|id| AssetId::parse(&id).ok_or(Error::Corrupt { table: "asset", id })).collect()
+    }
+
+    pub(crate) async fn finish_removal(&self, id: AssetId) -> Result<()> {
+        self.blobs.remove(BlobKey::Original(id)).await?;
+        let mut tx = self.db.write().await?;
+        sqlx::query("DELETE FROM asset WHERE id = $1 AND deleted_at IS NOT NULL")
+            .bind(id.to_string())
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+}
