@@ -302,6 +302,9 @@ pub enum Fault {
         "API Key is either invalid or expired. Please check your API key or generate a new one from the dashboard and try again."
     )]
     ApiKeyInvalid,
+    /// A read-only key, and something would change.
+    #[error("API is not allowed to use.")]
+    ApiNotAllowed,
     /// No such path.
     #[error("This server has nothing at this path.")]
     EndpointNotExist,
@@ -318,7 +321,7 @@ pub enum Fault {
         size: u64,
     },
     /// The body stopped arriving.
-    #[error("The request body did not arrive in time.")]
+    #[error("Request canceled.")]
     RequestTimeout,
     /// Shutting down, or something it stands on is away.
     #[error("The server cannot take this request right now. Please try again.")]
@@ -359,6 +362,7 @@ impl Fault {
             Self::ResourceNotExist { .. } => "resource_not_exist",
             Self::Unauthorized => "unauthorized",
             Self::ApiKeyInvalid => "api_key_invalid",
+            Self::ApiNotAllowed => "api_not_allowed",
             Self::EndpointNotExist => "endpoint_not_exist",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",

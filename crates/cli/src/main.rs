@@ -1,2 +1,61 @@
-//! cli
-fn main(){}
+//! The `reelhouse` command.
+
+mod commands;
+mod logging;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use settings::SettingsArgs;
+
+/// Self-hosted media assets: upload video, audio and images; play, show, list them; lose none.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server.
+    ///
+    /// Settings come from defaults, then the file (--config), then the environment, then flags; later ones win. The
+    /// first line on standard output is the server's URL, printed once it accepts connections.
+    Serve(SettingsArgs),
+    /// Make, list and revoke API keys, while the server runs or not.
+    Keys {
+        #[command(flatten)]
+        settings: SettingsArgs,
+        #[command(subcommand)]
+        command: commands::keys::Command,
+    },
+    /// Check that every asset has its bytes and every byte its asset. Changes nothing; exit code 1 if something is wrong.
+    Doctor(SettingsArgs),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("reelhouse: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => commands::serve::run(args.load()?).await,
+            Command::Keys { settings, command } => commands::keys::run(settings.load()?, command).await,
+            Command::Doctor(args) => commands::doctor::run(args.load()?).await,
+        }
+    })?;
+    // What is still blocked on a dead client or disk must not keep the process.
+    runtime.shutdown_background();
+    Ok(code)
+}

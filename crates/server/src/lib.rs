@@ -1,1 +1,17 @@
-//! server
+//! HTTP in. Extractors admit the caller, handlers tell the story, the service acts; one file maps faults to statuses.
+
+mod accept;
+mod app;
+mod content_disposition;
+mod create_form;
+mod drain;
+mod error;
+mod extract;
+mod form;
+mod query;
+mod range;
+mod routes;
+mod trace;
+
+pub use accept::{Timeouts, serve};
+pub use app::App;

@@ -1,1 +1,23 @@
-//! service
+//! What the product does, without HTTP: the verbs on assets, the limits, who may call.
+//!
+//! A verb either answers, or fails with an [`Error`]: a [`Fault`](reelhouse_api::Fault) that the caller is told, or a
+//! cause that only the log is told.
+
+mod assets;
+mod clock;
+mod error;
+mod filename;
+mod keys;
+mod limits;
+mod service;
+mod upload;
+
+pub use assets::NewAsset;
+pub use clock::{Clock, SystemClock};
+pub use error::{Error, Result};
+pub use keys::Caller;
+pub use limits::{AudioLimits, ImageLimits, Limits, LimitsProfile, VideoLimits};
+pub use service::{Service, Settings};
+pub use upload::Upload;
+
+pub use reelhouse_store::{ApiKey, AssetQuery, AssetRecord};

@@ -1,0 +1,3 @@
+pub mod doctor;
+pub mod keys;
+pub mod serve;

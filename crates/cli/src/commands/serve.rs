@@ -1,0 +1,67 @@
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Context;
+use reelhouse_media::Media;
+use reelhouse_server::{App, Timeouts};
+use reelhouse_service::{Clock, Service, SystemClock};
+use reelhouse_store::Store;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{logging, settings::Settings};
+
+pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    logging::start(&settings.log)?;
+    // Before anything is opened: a signal during a long recovery counts, too.
+    let shutdown = on_signal()?;
+    let clock = Arc::new(SystemClock);
+    let store = Store::open(&settings.data_dir, clock.now_ms()).await?;
+    let media = Media::start(reelhouse_media::Config {
+        ffprobe: settings.ffprobe.clone(),
+        probes: settings.probes,
+        ..Default::default()
+    })?;
+    let service = Service::new(
+        store,
+        media,
+        clock,
+        reelhouse_service::Settings {
+            limits: settings.bounds.clone(),
+            max_staged_bytes: settings.max_staged_bytes,
+        },
+    );
+    if let Some(key) = service.settle_keys(settings.configured_key().as_ref()).await? {
+        eprintln!("API key for the account `default`, shown this once: {}", key.reveal());
+    }
+
+    let listener = TcpListener::bind(settings.listen).await;
+    let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
+    let address = listener.local_addr()?;
+    // Tools wait for this line; that nobody reads it is no reason to end.
+    let _ = writeln!(io::stdout(), "http://{address}");
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
+    reelhouse_server::serve(listener, App::new(service, settings.configured_url(), Timeouts::default()), shutdown).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Cancelled by SIGTERM or SIGINT.
+fn on_signal() -> io::Result<CancellationToken> {
+    let token = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        cancelled.cancel();
+    });
+    Ok(token)
+}

@@ -1,0 +1,148 @@
+//! Every setting, once: its name, environment variable, default and help.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use figment::{
+    Figment,
+    providers::{Format, Serialized, Toml},
+};
+use reelhouse_service::{ApiKey, Limits, LimitsProfile};
+use serde::{Deserialize, Serialize};
+
+/// Read when it is there and no `--config` names another.
+const DEFAULT_FILE: &str = "reelhouse.toml";
+/// A key anyone could guess is no key.
+const MIN_KEY_CHARS: usize = 16;
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ #[env = $env:literal, value = $value:literal, default = $shown:literal] $name:ident: $type:ty = $default:expr,)*) => {
+        /// The settings as flags and environment give them: absent ones stay absent.
+        #[derive(Args, Serialize)]
+        pub struct SettingsArgs {
+            /// The settings file, TOML; ./reelhouse.toml when it exists
+            #[arg(long, env = "REELHOUSE_CONFIG", value_name = "FILE")]
+            #[serde(skip)]
+            config: Option<PathBuf>,
+            $(
+                $(#[doc = $doc])+
+                #[doc = concat!("[default: ", $shown, "]")]
+                #[arg(long, env = $env, value_name = $value, hide_env_values = true)]
+                #[serde(skip_serializing_if = "Option::is_none")]
+                $name: Option<$type>,
+            )*
+        }
+
+        /// The settings in force.
+        #[derive(Serialize, Deserialize)]
+        pub struct Settings {
+            $($(#[doc = $doc])+ pub $name: $type,)*
+            /// Bounds on media: the profile's numbers, and what the file changes of them.
+            #[serde(flatten)]
+            pub bounds: Limits,
+        }
+
+        impl Settings {
+            fn defaults(profile: LimitsProfile) -> Self {
+                Self { $($name: $default,)* bounds: Limits::of(profile) }
+            }
+
+            const NAMES: &[&str] = &[$(stringify!($name),)* "video", "audio", "image"];
+        }
+    };
+}
+
+settings! {
+    /// Address and port to listen on; port 0 takes a free one
+    #[env = "REELHOUSE_LISTEN", value = "IP:PORT", default = "127.0.0.1:8080"]
+    listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)),
+
+    /// The folder that holds everything: database, originals, staging. Made with mode 0700; one server at a time
+    #[env = "REELHOUSE_DATA_DIR", value = "FOLDER", default = "./reelhouse-data"]
+    data_dir: PathBuf = "./reelhouse-data".into(),
+
+    /// A key for the account `default`: any string of 16 or more characters
+    #[env = "REELHOUSE_API_KEY", value = "KEY", default = "the first start makes one and prints it once"]
+    api_key: String = String::new(),
+
+    /// Base of every URL handed out, for instance https://media.example.org
+    #[env = "REELHOUSE_PUBLIC_URL", value = "URL", default = "the request's own scheme and Host"]
+    public_url: String = String::new(),
+
+    /// What is logged: a tracing filter such as `info` or `reelhouse_store=debug`. Text on a terminal, JSON otherwise
+    #[env = "REELHOUSE_LOG", value = "FILTER", default = "info"]
+    log: String = "info".to_owned(),
+
+    /// What is taken: `twelvelabs` (the original's numbers) or `permissive`. The file's tables [video], [audio] and
+    /// [image] change single numbers; 0 takes a bound away
+    #[env = "REELHOUSE_LIMITS", value = "PROFILE", default = "twelvelabs"]
+    limits: LimitsProfile = profile,
+
+    /// The most bytes all running uploads together may take in staging; further uploads wait their turn
+    #[env = "REELHOUSE_MAX_STAGED_BYTES", value = "BYTES", default = "17179869184, 16 GiB"]
+    max_staged_bytes: u64 = 16 << 30,
+
+    /// The most files looked at at once; further ones wait their turn
+    #[env = "REELHOUSE_PROBES", value = "N", default = "the number of cores"]
+    probes: usize = std::thread::available_parallelism().map_or(2, usize::from),
+
+    /// The program that reads media files
+    #[env = "REELHOUSE_FFPROBE", value = "PROGRAM", default = "ffprobe"]
+    ffprobe: PathBuf = "ffprobe".into(),
+}
+
+impl SettingsArgs {
+    /// Defaults, then the file, then environment and flags.
+    pub fn load(self) -> anyhow::Result<Settings> {
+        let file = match &self.config {
+            Some(path) => {
+                ensure!(path.is_file(), "--config {}: there is no such file", path.display());
+                Some(path.clone())
+            }
+            None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.is_file()),
+        };
+        let file = file.map_or_else(Figment::new, |path| Figment::from(Toml::file_exact(path)));
+        refuse_unknown(&file)?;
+        let given = file.merge(Serialized::globals(&self));
+        // The profile first: it decides the defaults of the bounds.
+        let profile = match given.find_value("limits") {
+            Ok(value) => value.deserialize().context("limits")?,
+            Err(_) => LimitsProfile::default(),
+        };
+        let settings: Settings =
+            Figment::from(Serialized::defaults(Settings::defaults(profile))).merge(given).extract()?;
+        let key_chars = settings.api_key.chars().count();
+        ensure!(
+            key_chars == 0 || key_chars >= MIN_KEY_CHARS,
+            "REELHOUSE_API_KEY has {key_chars} characters, at least {MIN_KEY_CHARS} are needed"
+        );
+        let url = &settings.public_url;
+        ensure!(
+            url.is_empty() || url.starts_with("http://") || url.starts_with("https://"),
+            "REELHOUSE_PUBLIC_URL: \"{url}\" does not begin with http:// or https://"
+        );
+        Ok(settings)
+    }
+}
+
+/// A misspelled setting that silently does nothing is a trap.
+fn refuse_unknown(file: &Figment) -> anyhow::Result<()> {
+    let given: figment::value::Dict = file.extract()?;
+    match given.keys().find(|name| !Settings::NAMES.contains(&name.as_str())) {
+        Some(name) => anyhow::bail!("the settings file has an unknown setting `{name}`; known are: {}", Settings::NAMES.join(", ")),
+        None => Ok(()),
+    }
+}
+
+impl Settings {
+    /// The configured key, if there is one.
+    pub fn configured_key(&self) -> Option<ApiKey> {
+        Some(&self.api_key).filter(|key| !key.is_empty()).map(ApiKey::new)
+    }
+
+    /// The configured base of URLs, if there is one.
+    pub fn configured_url(&self) -> Option<String> {
+        Some(self.public_url.clone()).filter(|url| !url.is_empty())
+    }
+}

@@ -1,0 +1,83 @@
+//! The accept loop. Ours, because `axum::serve` sets no timer on the reading of headers (slowloris).
+
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, time};
+use tokio_util::sync::CancellationToken;
+
+use crate::App;
+
+/// How long we wait for a client.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// For the whole head of a request, from the connection's first idle moment on.
+    pub header_read: Duration,
+    /// For the next byte of a body.
+    pub body_idle: Duration,
+    /// For what is under way to end once a shutdown was asked for.
+    pub drain: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            header_read: Duration::from_secs(30),
+            body_idle: Duration::from_secs(60),
+            drain: Duration::from_secs(8),
+        }
+    }
+}
+
+/// Serves until `shutdown`, then stops accepting and gives what runs [`Timeouts::drain`] to end.
+pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken) {
+    let timeouts = app.timeouts;
+    let service = app.service.clone();
+    let router = app.router();
+    let connections = GracefulShutdown::new();
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(timeouts.header_read).max_buf_size(256 * 1024);
+
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                // Answers are small or written whole: waiting to coalesce them only adds latency.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "a connection came without TCP_NODELAY");
+                }
+                let connection =
+                    http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+                let connection = connections.watch(connection);
+                tokio::spawn(async move {
+                    if let Err(error) = connection.await {
+                        tracing::debug!(%error, "a connection ended badly");
+                    }
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: some will be given back.
+                tracing::warn!(%error, "could not accept a connection");
+                time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    drop(listener);
+    tracing::info!("shutting down");
+    let drained = async {
+        connections.shutdown().await;
+        service.drained().await;
+    };
+    if time::timeout(timeouts.drain, drained).await.is_err() {
+        tracing::warn!("some requests did not end in time and were cut");
+    }
+}

@@ -1,0 +1,54 @@
+use std::sync::Arc;
+
+use axum::{Router, extract::Request, middleware};
+use http::{HeaderName, Method};
+use reelhouse_api::Fault;
+use reelhouse_service::Service;
+use tower_http::cors::{Any, CorsLayer, AllowHeaders};
+
+use crate::{Timeouts, drain, error::Error, routes, trace};
+
+/// What handlers may use.
+#[derive(Debug, Clone)]
+pub struct App {
+    pub(crate) service: Service,
+    /// Base of every URL handed out; the request's own when absent.
+    pub(crate) public_url: Option<Arc<str>>,
+    pub(crate) timeouts: Timeouts,
+}
+
+impl App {
+    /// The HTTP face of a service.
+    pub fn new(service: Service, public_url: Option<String>, timeouts: Timeouts) -> Self {
+        let public_url = public_url.map(|url| url.trim_end_matches('/').into());
+        Self { service, public_url, timeouts }
+    }
+
+    /// Every route, and what each request passes through.
+    pub(crate) fn router(self) -> Router {
+        let timeouts = self.timeouts;
+        // Requests go from the bottom to the top.
+        routes::table()
+            .fallback(|| async { Error::from(Fault::EndpointNotExist) })
+            .method_not_allowed_fallback(|request: Request| async move {
+                Error::from(Fault::MethodNotAllowed { method: request.method().to_string() })
+            })
+            .with_state(self)
+            .layer(middleware::from_fn(move |request, next| drain::lend_body(timeouts.body_idle, request, next)))
+            .layer(cors())
+            .layer(middleware::from_fn(trace::request))
+    }
+}
+
+/// Keys travel in a header, never in a cookie: any origin may ask, it can only use what its user gave it.
+fn cors() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(
+            ["accept-ranges", "content-disposition", "content-range", "etag", "location", "retry-after", "x-api-version", "x-request-id"]
+                .map(HeaderName::from_static),
+        )
+        .max_age(std::time::Duration::from_secs(86_400))
+}

@@ -1,0 +1,184 @@
+//! The form of POST /assets: read whole, then bound and validated in the order of the contract.
+
+use bytes::Bytes;
+use futures_util::Stream;
+use http::{HeaderMap, header};
+use reelhouse_api::Fault;
+use reelhouse_service::{NewAsset, Service, Upload};
+
+use crate::{
+    drain::{Idle, Patience},
+    error::{Error, Result},
+    form::{Form, FormError},
+};
+
+/// The most bytes of all parts but the file.
+const MAX_TEXT: usize = 1 << 20;
+
+/// What the form's fields said, unjudged.
+#[derive(Debug, Default)]
+struct Fields {
+    method: Option<String>,
+    url: Option<String>,
+    filename: Option<String>,
+    enable_hls: Option<String>,
+    enable_thumbnail: Option<String>,
+}
+
+/// The boundary of a request's form.
+pub(crate) fn boundary(headers: &HeaderMap) -> Result<String, Fault> {
+    let content_type = headers.get(header::CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let content_type = content_type.unwrap_or_default();
+    let (essence, parameters) = content_type.split_once(';').unwrap_or((&content_type, ""));
+    if !essence.trim().eq_ignore_ascii_case("multipart/form-data") {
+        return Err(Fault::ContentTypeInvalid { content_type: content_type.into_owned() });
+    }
+    let boundary = parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim().trim_matches('"').to_owned())
+    });
+    // RFC 2046 allows 1 to 70 characters; some clients send more.
+    match boundary {
+        Some(boundary) if boundary.len() > 200 => Err(Fault::InvalidMultipart),
+        Some(boundary) if !boundary.is_empty() => Ok(boundary),
+        _ => Err(Fault::MultipartBoundaryMissing),
+    }
+}
+
+/// Reads the form to the body's end. The file goes to staging as it arrives; all else is small.
+///
+/// # Errors
+/// The first fault in the order of the contract: the form's own, then binding, validation and what goes with the
+/// method. Faults of the file come later, from [`Service::create`], unless it is hopeless to read on.
+pub(crate) async fn receive<S, E>(
+    mut form: Form<S>,
+    service: &Service,
+    declared: Option<u64>,
+    patience: &Patience,
+) -> Result<(NewAsset, Upload)>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: Into<axum::BoxError>,
+{
+    let mut fields = Fields::default();
+    let mut file: Option<(Upload, Option<String>)> = None;
+    let mut file_twice = false;
+    let mut text_left = MAX_TEXT;
+    while let Some(part) = form.next_part().await? {
+        let field = match part.name.as_str() {
+            "file" if file.is_none() => {
+                let upload = service.begin_upload(declared).await?;
+                let upload = receive_file(&mut form, upload, patience).await?;
+                file = Some((upload, part.filename));
+                continue;
+            }
+            "file" => {
+                file_twice = true;
+                None
+            }
+            "method" => Some(&mut fields.method),
+            "url" => Some(&mut fields.url),
+            "filename" => Some(&mut fields.filename),
+            "enable_hls" => Some(&mut fields.enable_hls),
+            "enable_thumbnail" => Some(&mut fields.enable_thumbnail),
+            // A newer SDK's field: not ours to refuse.
+            _ => None,
+        };
+        let text = receive_text(&mut form, &mut text_left).await?;
+        if let Some(field) = field {
+            // The first one counts, as in the original's framework.
+            field.get_or_insert_with(|| String::from_utf8_lossy(&text).into_owned());
+        }
+    }
+    form.finish().await?;
+
+    let mut new = NewAsset {
+        enable_hls: bind_bool("enable_hls", fields.enable_hls.as_deref())?,
+        enable_thumbnail: bind_bool("enable_thumbnail", fields.enable_thumbnail.as_deref())?,
+        filename: fields.filename,
+        part_filename: None,
+    };
+    if file_twice {
+        let reason = "It was given more than once.".to_owned();
+        return Err(Fault::ParameterInvalid { parameter: "file", reason }.into());
+    }
+    match fields.method.as_deref() {
+        None | Some("") => Err(Fault::Validation { field: "Method", tag: "required" }.into()),
+        Some("direct") => {
+            let (upload, part_filename) = file.ok_or(Fault::FileNotProvided)?;
+            new.part_filename = part_filename;
+            Ok((new, upload))
+        }
+        Some("url") if fields.url.is_none_or(|url| url.is_empty()) => Err(Fault::UrlNotProvided.into()),
+        Some("url") => {
+            let reason = "This server does not take uploads by URL yet; send the file with method=direct.".to_owned();
+            Err(Fault::ParameterInvalid { parameter: "method", reason }.into())
+        }
+        Some("multipart") => Err(Fault::MethodMultipart.into()),
+        Some(_) => Err(Fault::Validation { field: "Method", tag: "oneof" }.into()),
+    }
+}
+
+async fn receive_file<S, E>(form: &mut Form<S>, mut upload: Upload, patience: &Patience) -> Result<Upload>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: Into<axum::BoxError>,
+{
+    while let Some(bytes) = form.chunk().await? {
+        let len = bytes.len();
+        upload.push(bytes).await;
+        // Read on, so that the form's own faults come first and the size is told exactly; but not for ever.
+        if upload.is_refused() && !patience.takes(len) {
+            return Err(upload.into_fault().into());
+        }
+    }
+    Ok(upload)
+}
+
+async fn receive_text<S, E>(form: &mut Form<S>, left: &mut usize) -> Result<Vec<u8>>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: Into<axum::BoxError>,
+{
+    let mut text = Vec::new();
+    while let Some(bytes) = form.chunk().await? {
+        *left = left.checked_sub(bytes.len()).ok_or(FormError::Malformed("too much text"))?;
+        text.extend_from_slice(&bytes);
+    }
+    Ok(text)
+}
+
+/// What Go's `strconv.ParseBool` takes: the original's framework binds with it. Empty is false.
+fn bind_bool(parameter: &'static str, text: Option<&str>) -> Result<bool, Fault> {
+    match text.unwrap_or_default() {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        other => {
+            let shown: String = other.chars().take(100).collect();
+            Err(Fault::ParameterInvalid { parameter, reason: format!("\"{shown}\" is neither true nor false.") })
+        }
+    }
+}
+
+impl From<FormError> for Error {
+    fn from(error: FormError) -> Self {
+        tracing::info!(%error, "a form could not be read");
+        match error {
+            FormError::Body(cause) if is_idle(cause.as_ref()) => Fault::RequestTimeout.into(),
+            FormError::Malformed(_) | FormError::Body(_) => Fault::InvalidMultipart.into(),
+        }
+    }
+}
+
+/// Our idle limit, however deep the layers above wrapped it.
+fn is_idle(mut error: &(dyn std::error::Error + 'static)) -> bool {
+    loop {
+        if error.is::<Idle>() {
+            return true;
+        }
+        match error.source() {
+            Some(source) => error = source,
+            None => return false,
+        }
+    }
+}

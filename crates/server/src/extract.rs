@@ -1,0 +1,64 @@
+//! Extractors: what a handler asks for is already checked.
+
+use axum::{
+    RequestPartsExt,
+    extract::{FromRequestParts, Path},
+};
+use http::request::Parts;
+use reelhouse_api::{AssetId, Fault};
+use reelhouse_service::Caller;
+use reelhouse_service::ApiKey;
+
+use crate::{App, error::Error};
+
+/// The header a key comes in.
+const API_KEY: &str = "x-api-key";
+
+/// A caller with a valid key.
+#[derive(Debug)]
+pub(crate) struct Authenticated(pub(crate) Caller);
+
+impl FromRequestParts<App> for Authenticated {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let key = parts.headers.get(API_KEY).ok_or(Fault::Unauthorized)?;
+        let key = ApiKey::new(key.to_str().map_err(|_| Fault::ApiKeyInvalid)?);
+        let caller = app.service.caller(&key).await?.ok_or(Fault::ApiKeyInvalid)?;
+        tracing::Span::current().record("account", caller.account());
+        Ok(Self(caller))
+    }
+}
+
+/// A caller whose key may change things.
+#[derive(Debug)]
+pub(crate) struct MayWrite(pub(crate) Caller);
+
+impl FromRequestParts<App> for MayWrite {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let Authenticated(caller) = Authenticated::from_request_parts(parts, app).await?;
+        if caller.may_write() { Ok(Self(caller)) } else { Err(Fault::ApiNotAllowed.into()) }
+    }
+}
+
+/// The asset a path names. An id that cannot be one names nothing: 404, like any unknown id.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NamedAsset(pub(crate) AssetId);
+
+impl<S: Send + Sync> FromRequestParts<S> for NamedAsset {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let Ok(Path(text)) = parts.extract::<Path<String>>().await else {
+            return Err(asset_not_found(""));
+        };
+        AssetId::parse(&text).map(Self).ok_or_else(|| asset_not_found(&text))
+    }
+}
+
+/// 404 for an id as the caller wrote it.
+pub(crate) fn asset_not_found(id: impl ToString) -> Error {
+    Fault::ResourceNotExist { resource_id: id.to_string(), collection: "assets" }.into()
+}

@@ -1,0 +1,207 @@
+//! The one reader of forms (multipart/form-data, RFC 7578): a stream in, parts out, in whatever order they come.
+//!
+//! Memory is constant: a part's bytes are handed on as they arrived, uncopied but for the rare chunk that ends in
+//! what may be the start of a delimiter.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use memchr::memmem;
+
+use crate::content_disposition::{self, FormPart};
+
+/// The most parts a form may have; ours has half a dozen.
+const MAX_PARTS: usize = 100;
+/// The most bytes of a part's headers.
+const MAX_HEADERS: usize = 16 * 1024;
+/// The most bytes before the first delimiter and after the last.
+const MAX_AROUND: usize = 64 * 1024;
+
+/// Why a form cannot be read on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FormError {
+    /// It is no form, or ends before it should.
+    #[error("malformed form: {0}")]
+    Malformed(&'static str),
+    /// The body broke off.
+    #[error("the body broke off: {0}")]
+    Body(axum::BoxError),
+}
+
+/// A form being read.
+pub(crate) struct Form<S> {
+    body: S,
+    /// Read and not yet handed on.
+    buffer: Bytes,
+    /// CR LF, two dashes, the boundary.
+    delimiter: memmem::Finder<'static>,
+    at: At,
+    parts: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// Before the first delimiter.
+    Preamble,
+    /// In a part's bytes.
+    Part,
+    /// Right behind a delimiter.
+    Delimiter,
+    /// Behind the last delimiter.
+    End,
+}
+
+impl<S, E> Form<S>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: Into<axum::BoxError>,
+{
+    pub(crate) fn new(body: S, boundary: &str) -> Self {
+        let delimiter = format!("\r\n--{boundary}");
+        Self {
+            body,
+            // The first delimiter may open the body; then its CR LF is not there.
+            buffer: Bytes::from_static(b"\r\n"),
+            delimiter: memmem::Finder::new(&delimiter).into_owned(),
+            at: At::Preamble,
+            parts: 0,
+        }
+    }
+
+    /// The next part's head, skipping what is left of the current one; `None` after the last.
+    pub(crate) async fn next_part(&mut self) -> Result<Option<FormPart>, FormError> {
+        let mut preamble = 0;
+        while matches!(self.at, At::Preamble | At::Part) {
+            let skipped = self.chunk().await?.map_or(0, |bytes| bytes.len());
+            if self.at == At::Preamble {
+                preamble += skipped;
+                if preamble > MAX_AROUND {
+                    return Err(FormError::Malformed("no delimiter where the form should begin"));
+                }
+            }
+        }
+        if self.at == At::End || self.is_last_delimiter().await? {
+            return Ok(None);
+        }
+        self.parts += 1;
+        if self.parts > MAX_PARTS {
+            return Err(FormError::Malformed("too many parts"));
+        }
+        let head = self.head().await?;
+        self.at = At::Part;
+        content_disposition::parse_part(&head).map(Some).ok_or(FormError::Malformed("a part without a name"))
+    }
+
+    /// The next bytes of the current part, never empty; `None` at its end.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, FormError> {
+        if !matches!(self.at, At::Preamble | At::Part) {
+            return Ok(None);
+        }
+        loop {
+            if let Some(start) = self.delimiter.find(&self.buffer) {
+                if start > 0 {
+                    return Ok(Some(self.buffer.split_to(start)));
+                }
+                let _ = self.buffer.split_to(self.delimiter.needle().len());
+                self.at = At::Delimiter;
+                return Ok(None);
+            }
+            let sure = self.buffer.len() - self.delimiter_begun();
+            if sure > 0 {
+                return Ok(Some(self.buffer.split_to(sure)));
+            }
+            self.fill("the form ends inside a part").await?;
+        }
+    }
+
+    /// How many bytes at the end of the buffer may be the beginning of a delimiter.
+    fn delimiter_begun(&self) -> usize {
+        let needle = self.delimiter.needle();
+        let longest = (needle.len() - 1).min(self.buffer.len());
+        let tail = &self.buffer[self.buffer.len() - longest..];
+        memchr::memchr_iter(b'\r', tail)
+            .map(|at| &tail[at..])
+            .find(|rest| needle.starts_with(rest))
+            .map_or(0, <[u8]>::len)
+    }
+
+    /// Reads what follows a delimiter up to its line's end: `--` ends the form.
+    async fn is_last_delimiter(&mut self) -> Result<bool, FormError> {
+        while self.buffer.len() < 2 {
+            self.fill("the form ends inside a delimiter").await?;
+        }
+        if self.buffer.starts_with(b"--") {
+            self.at = At::End;
+            return Ok(true);
+        }
+        // Linear white space may pad the line.
+        loop {
+            let padding = self.buffer.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+            if padding > MAX_HEADERS {
+                return Err(FormError::Malformed("a delimiter's line does not end"));
+            }
+            match self.buffer.get(padding..padding + 2) {
+                Some(b"\r\n") => {
+                    let _ = self.buffer.split_to(padding + 2);
+                    return Ok(false);
+                }
+                Some(_) => return Err(FormError::Malformed("something follows a delimiter")),
+                None => self.fill("the form ends inside a delimiter").await?,
+            }
+        }
+    }
+
+    /// A part's headers, up to and without the empty line.
+    async fn head(&mut self) -> Result<Bytes, FormError> {
+        loop {
+            // No headers at all: the empty line comes at once.
+            if self.buffer.starts_with(b"\r\n") {
+                let _ = self.buffer.split_to(2);
+                return Ok(Bytes::new());
+            }
+            if let Some(end) = memmem::find(&self.buffer, b"\r\n\r\n") {
+                if end > MAX_HEADERS {
+                    return Err(FormError::Malformed("a part's headers are too long"));
+                }
+                let head = self.buffer.split_to(end);
+                let _ = self.buffer.split_to(4);
+                // An empty part's delimiter may begin with the line that ends its headers.
+                return Ok(head);
+            }
+            if self.buffer.len() > MAX_HEADERS {
+                return Err(FormError::Malformed("a part's headers are too long"));
+            }
+            self.fill("the form ends inside a part's headers").await?;
+        }
+    }
+
+    /// After the last part: waits for the body's own end, so that a client that hung up is not taken for one that
+    /// was done.
+    pub(crate) async fn finish(mut self) -> Result<(), FormError> {
+        let mut around = self.buffer.len();
+        while let Some(chunk) = self.body.next().await {
+            around += chunk.map_err(|error| FormError::Body(error.into()))?.len();
+            if around > MAX_AROUND {
+                return Err(FormError::Malformed("too much follows the form"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the body's next bytes to the buffer.
+    async fn fill(&mut self, at_end: &'static str) -> Result<(), FormError> {
+        let chunk = match self.body.next().await {
+            Some(Ok(chunk)) => chunk,
+            Some(Err(error)) => return Err(FormError::Body(error.into())),
+            None => return Err(FormError::Malformed(at_end)),
+        };
+        self.buffer = if self.buffer.is_empty() {
+            chunk
+        } else {
+            let mut joined = BytesMut::with_capacity(self.buffer.len() + chunk.len());
+            joined.extend_from_slice(&self.buffer);
+            joined.extend_from_slice(&chunk);
+            joined.freeze()
+        };
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+use axum::{
+    Extension, Json,
+    extract::{RawQuery, Request, State},
+    response::IntoResponse,
+};
+use http::{HeaderMap, StatusCode, Uri, header};
+use jiff::Timestamp;
+use reelhouse_api::{Asset, AssetDetail, Hls, Page, Thumbnail, paths};
+use reelhouse_service::AssetRecord;
+use serde_json::{Value, json};
+
+use crate::{
+    App, create_form,
+    drain::Patience,
+    error::Result,
+    extract::{Authenticated, MayWrite, NamedAsset, asset_not_found},
+    form::Form,
+    query,
+};
+
+/// POST /assets.
+pub(super) async fn create(
+    State(app): State<App>,
+    MayWrite(caller): MayWrite,
+    Extension(patience): Extension<Patience>,
+    request: Request,
+) -> Result<impl IntoResponse> {
+    let boundary = create_form::boundary(request.headers())?;
+    let declared = content_length(request.headers());
+    let base = app.base_url(request.headers(), request.uri());
+    let form = Form::new(request.into_body().into_data_stream(), &boundary);
+    let (new, upload) = create_form::receive(form, &app.service, declared, &patience).await?;
+    let asset = asset(&app.service.create(&caller, new, upload).await?);
+    let location = format!("{base}{}/{}", paths::ASSETS, asset.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(asset)))
+}
+
+/// GET /assets.
+pub(super) async fn list(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<AssetDetail>>> {
+    let query = query::parse_assets(&query.unwrap_or_default())?;
+    let Page { data, page_info } = app.service.assets(&caller, &query).await?;
+    Ok(Json(Page { data: data.iter().map(detail).collect(), page_info }))
+}
+
+/// GET /assets/{asset_id}.
+pub(super) async fn retrieve(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    NamedAsset(id): NamedAsset,
+) -> Result<Json<AssetDetail>> {
+    let asset = app.service.asset(&caller, id).await?.ok_or_else(|| asset_not_found(id))?;
+    Ok(Json(detail(&asset)))
+}
+
+/// DELETE /assets/{asset_id}.
+pub(super) async fn delete(
+    State(app): State<App>,
+    MayWrite(caller): MayWrite,
+    NamedAsset(id): NamedAsset,
+) -> Result<Json<Value>> {
+    if !app.service.delete(&caller, id).await? {
+        return Err(asset_not_found(id));
+    }
+    Ok(Json(json!({})))
+}
+
+impl App {
+    /// What URLs handed out begin with: as configured, else as the client reached us.
+    fn base_url(&self, headers: &HeaderMap, uri: &Uri) -> String {
+        match &self.public_url {
+            Some(base) => base.to_string(),
+            None => {
+                let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+                let host = host.or_else(|| uri.authority().map(|authority| authority.as_str()));
+                host.map(|host| format!("http://{host}")).unwrap_or_default()
+            }
+        }
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// What a create answers.
+fn asset(record: &AssetRecord) -> Asset {
+    Asset {
+        id: record.id,
+        method: record.method,
+        status: record.status,
+        filename: record.filename.clone(),
+        file_type: record.file_type.clone(),
+        size: record.size,
+        duration: record.duration,
+        // Whole seconds, as the contract writes them.
+        created_at: Timestamp::from_second(record.created_at.div_euclid(1000)).unwrap_or_default(),
+    }
+}
+
+/// What list and retrieve answer.
+fn detail(record: &AssetRecord) -> AssetDetail {
+    AssetDetail {
+        asset: asset(record),
+        hls: record.hls_status.map(|status| Hls { status, manifest_url: None }),
+        thumbnail: record.thumbnail_status.map(|status| Thumbnail { status, representative_url: None }),
+        technical_metadata: record.technical_metadata.clone(),
+    }
+}

@@ -1,0 +1,43 @@
+//! A request id on every answer and log line; one line per request. Never a key, never a query string.
+
+use std::time::Instant;
+
+use axum::{extract::Request, middleware::Next, response::Response};
+use http::{HeaderName, HeaderValue};
+use reelhouse_api::paths;
+use tracing::Instrument;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const API_VERSION: HeaderName = HeaderName::from_static("x-api-version");
+
+pub(crate) async fn request(request: Request, next: Next) -> Response {
+    let id = new_request_id();
+    let span = tracing::info_span!(
+        "request",
+        id,
+        method = %request.method(),
+        path = request.uri().path(),
+        account = tracing::field::Empty
+    );
+    let started = Instant::now();
+    let mut response = async {
+        let response = next.run(request).await;
+        let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis() as u64);
+        tracing::info!(status, ms, "answered");
+        response
+    }
+    .instrument(span)
+    .await;
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response.headers_mut().insert(API_VERSION, HeaderValue::from_static(paths::VERSION));
+    response
+}
+
+fn new_request_id() -> String {
+    let mut bytes = [0; 8];
+    // Without randomness ids repeat, which harms no one but the reader of the log.
+    let _ = getrandom::fill(&mut bytes);
+    format!("{:016x}", u64::from_be_bytes(bytes))
+}

@@ -1,0 +1,256 @@
+//! What is taken and what is not: the one place that knows the numbers (contract, sections 2.1 and 7).
+
+use reelhouse_api::{Fault, MediaKind, Resolution};
+use reelhouse_media::Facts;
+use serde::{Deserialize, Deserializer, Serialize};
+
+const MB: u64 = 1 << 20;
+
+/// A named set of limits; `REELHOUSE_LIMITS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum LimitsProfile {
+    /// The numbers of the original.
+    #[default]
+    Twelvelabs,
+    /// Anything that plays; only sizes are bounded.
+    Permissive,
+}
+
+/// Every bound on media. Bytes are bytes, durations seconds, resolutions pixels; an absent bound does not bind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Of videos.
+    pub video: VideoLimits,
+    /// Of audio.
+    pub audio: AudioLimits,
+    /// Of images.
+    pub image: ImageLimits,
+}
+
+/// Bounds of videos. Resolutions are judged upright, as they are shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VideoLimits {
+    /// Bytes of a local file.
+    pub max_size: u64,
+    /// Pixels of the short side.
+    #[serde(deserialize_with = "zero_is_none")]
+    pub min_side: Option<u32>,
+    /// Pixels of the short side.
+    #[serde(deserialize_with = "zero_is_none")]
+    pub max_short_side: Option<u32>,
+    /// Pixels of the long side.
+    #[serde(deserialize_with = "zero_is_none")]
+    pub max_long_side: Option<u32>,
+    /// Long side by short side.
+    #[serde(deserialize_with = "zero_is_none")]
+    pub max_aspect_ratio: Option<f64>,
+    /// Seconds.
+    #[serde(deserialize_with = "zero_is_none")]
+    pub min_duration: Option<f64>,
+    /// Seconds.
+    #[serde(deserialize_with = "zero_is_none")]
+    pub max_duration: Option<f64>,
+}
+
+/// Bounds of audio.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AudioLimits {
+    /// Bytes of a local file.
+    pub max_size: u64,
+    /// Seconds.
+    #[serde(deserialize_with = "zero_is_none")]
+    pub min_duration: Option<f64>,
+    /// Seconds.
+    #[serde(deserialize_with = "zero_is_none")]
+    pub max_duration: Option<f64>,
+    /// Names of formats; any when absent.
+    pub formats: Option<Vec<String>>,
+}
+
+/// Bounds of images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageLimits {
+    /// Bytes.
+    pub max_size: u64,
+    /// Pixels of either side.
+    #[serde(deserialize_with = "zero_is_none")]
+    pub min_side: Option<u32>,
+    /// Names of formats; any that decodes when absent.
+    pub formats: Option<Vec<String>>,
+}
+
+/// A settings file cannot say "absent": 0 takes a bound away.
+fn zero_is_none<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default + PartialEq,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.filter(|bound| *bound != T::default()))
+}
+
+impl Limits {
+    /// The numbers of a profile.
+    pub fn of(profile: LimitsProfile) -> Self {
+        match profile {
+            LimitsProfile::Twelvelabs => Self {
+                video: VideoLimits {
+                    max_size: 200 * MB,
+                    min_side: Some(360),
+                    max_short_side: Some(2160),
+                    max_long_side: Some(5184),
+                    max_aspect_ratio: Some(2.4),
+                    min_duration: Some(4.0),
+                    max_duration: Some(14_400.0),
+                },
+                audio: AudioLimits {
+                    max_size: 200 * MB,
+                    min_duration: Some(4.0),
+                    max_duration: Some(14_400.0),
+                    formats: Some(["WAV", "MP3", "FLAC"].map(str::to_owned).into()),
+                },
+                image: ImageLimits {
+                    max_size: 5 * MB,
+                    min_side: Some(128),
+                    formats: Some(["JPEG", "PNG"].map(str::to_owned).into()),
+                },
+            },
+            LimitsProfile::Permissive => Self {
+                video: VideoLimits {
+                    max_size: 200 * MB,
+                    min_side: None,
+                    max_short_side: None,
+                    max_long_side: None,
+                    max_aspect_ratio: None,
+                    min_duration: None,
+                    max_duration: None,
+                },
+                audio: AudioLimits { max_size: 200 * MB, min_duration: None, max_duration: None, formats: None },
+                image: ImageLimits { max_size: 32 * MB, min_side: None, formats: None },
+            },
+        }
+    }
+
+    /// The most bytes a local file of any kind may have.
+    pub fn max_local_size(&self) -> u64 {
+        self.video.max_size.max(self.audio.max_size).max(self.image.max_size)
+    }
+
+    /// The most bytes a local file of this kind may have.
+    pub(crate) fn max_size(&self, kind: MediaKind) -> u64 {
+        match kind {
+            MediaKind::Video => self.video.max_size,
+            MediaKind::Audio => self.audio.max_size,
+            MediaKind::Image => self.image.max_size,
+        }
+    }
+
+    /// The fault of a local file with this many bytes, if it is one.
+    pub(crate) fn check_size(&self, kind: MediaKind, current: u64) -> Result<(), Fault> {
+        let maximum = self.max_size(kind);
+        if current <= maximum {
+            return Ok(());
+        }
+        Err(match kind {
+            MediaKind::Video => Fault::VideoFilesizeTooLarge { maximum, current },
+            MediaKind::Audio => Fault::AudioFilesizeTooLarge { maximum, current },
+            MediaKind::Image => Fault::MediaFilesizeTooLarge { maximum, current },
+        })
+    }
+
+    /// The first fault of a file that decodes, in the order of the contract.
+    pub(crate) fn check(&self, facts: &Facts, size: u64) -> Result<(), Fault> {
+        // Again, with the kind that decoding found: a container's first bytes do not tell sound from picture.
+        self.check_size(facts.kind, size)?;
+        match facts.kind {
+            MediaKind::Video => self.video.check(facts),
+            MediaKind::Audio => self.audio.check(facts),
+            MediaKind::Image => self.image.check(facts),
+        }
+    }
+}
+
+impl VideoLimits {
+    fn check(&self, facts: &Facts) -> Result<(), Fault> {
+        let Some(current) = facts.upright else { return Err(Fault::VideoFileBroken) };
+        let (short, long) = (current.width.min(current.height), current.width.max(current.height));
+        let minimum = Resolution { width: self.min_side.unwrap_or(1), height: self.min_side.unwrap_or(1) };
+        let maximum = Resolution {
+            width: self.max_long_side.unwrap_or(u32::MAX),
+            height: self.max_short_side.unwrap_or(u32::MAX),
+        };
+        if short < minimum.width {
+            return Err(Fault::VideoResolutionTooLow { minimum, maximum, current });
+        }
+        if long > maximum.width || short > maximum.height {
+            return Err(Fault::VideoResolutionTooHigh { minimum, maximum, current });
+        }
+        if let Some(maximum) = self.max_aspect_ratio
+            && f64::from(long) > f64::from(short) * maximum
+        {
+            return Err(Fault::VideoResolutionInvalidAspectRatio { maximum, current });
+        }
+        // A raw stream may have no duration; it is bound by its size alone.
+        match outside(facts.duration, self.min_duration, self.max_duration) {
+            None => Ok(()),
+            Some(Outside::Below { minimum, current }) => Err(Fault::VideoDurationTooShort { minimum, current }),
+            Some(Outside::Above { minimum, maximum, current }) => {
+                Err(Fault::VideoDurationTooLong { minimum, maximum, current })
+            }
+        }
+    }
+}
+
+impl AudioLimits {
+    fn check(&self, facts: &Facts) -> Result<(), Fault> {
+        match outside(facts.duration, self.min_duration, self.max_duration) {
+            Some(Outside::Below { minimum, current }) => {
+                return Err(Fault::AudioDurationTooShort { minimum, current });
+            }
+            Some(Outside::Above { minimum, maximum, current }) => {
+                return Err(Fault::AudioDurationTooLong { minimum, maximum, current });
+            }
+            None => {}
+        }
+        match &self.formats {
+            Some(formats) if !formats.iter().any(|format| format.eq_ignore_ascii_case(&facts.format)) => {
+                Err(Fault::AudioFormatUnsupported {
+                    format: facts.format.clone(),
+                    supported_formats: formats.join(", "),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ImageLimits {
+    fn check(&self, facts: &Facts) -> Result<(), Fault> {
+        if let Some(formats) = &self.formats
+            && !formats.iter().any(|format| format.eq_ignore_ascii_case(&facts.format))
+        {
+            return Err(Fault::UnsupportedAssetType { asset_type: facts.mime.clone() });
+        }
+        let Some(current) = facts.upright else { return Err(Fault::ImageInvalid) };
+        match self.min_side {
+            Some(side) if current.width.min(current.height) < side => {
+                Err(Fault::ImageDimensions { current, minimum: Resolution { width: side, height: side } })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+enum Outside {
+    Below { minimum: f64, current: f64 },
+    Above { minimum: f64, maximum: f64, current: f64 },
+}
+
+fn outside(current: Option<f64>, minimum: Option<f64>, maximum: Option<f64>) -> Option<Outside> {
+    let current = current?;
+    let floor = minimum.unwrap_or(0.0);
+    if current < floor {
+        return Some(Outside::Below { minimum: floor, current });
+    }
+    maximum.filter(|maximum| current > *maximum).map(|maximum| Outside::Above { minimum: floor, maximum, current })
+}

@@ -1,0 +1,111 @@
+use std::sync::Arc;
+
+use reelhouse_api::{AssetId, IdMaker};
+use reelhouse_media::Media;
+use reelhouse_store::Store;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    Clock, Limits,
+    error::{Error, Result},
+};
+
+/// What the verbs may use.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What is taken.
+    pub limits: Limits,
+    /// The most bytes all uploads together may hold in staging; further uploads wait their turn.
+    pub max_staged_bytes: u64,
+}
+
+/// The verbs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Service {
+    pub(crate) store: Arc<Store>,
+    pub(crate) media: Media,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) staging_room: StagingRoom,
+    ids: Arc<IdMaker>,
+    tasks: TaskTracker,
+}
+
+/// Room for bytes in staging, handed out in the order it was asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct StagingRoom {
+    free: Arc<Semaphore>,
+    all: u32,
+}
+
+/// A share of the room, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct StagingShare {
+    _permit: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl StagingRoom {
+    /// A permit stands for so many bytes: a semaphore counts to 2^61 at most, a request for permits to 2^32.
+    const UNIT: u64 = 64 * 1024;
+
+    fn new(bytes: u64) -> Self {
+        let all = u32::try_from(bytes.div_ceil(Self::UNIT)).unwrap_or(u32::MAX).max(1);
+        Self { free: Arc::new(Semaphore::new(all as usize)), all }
+    }
+
+    /// Waits for room for `bytes`. Taken whole and before the first byte: two uploads that each hold half of what
+    /// they need would wait for each other for ever.
+    pub(crate) async fn share(&self, bytes: u64) -> Result<StagingShare> {
+        let units = u32::try_from(bytes.div_ceil(Self::UNIT)).unwrap_or(u32::MAX).clamp(1, self.all);
+        let permit = Arc::clone(&self.free).acquire_many_owned(units).await.map_err(|_| Error::ShuttingDown)?;
+        Ok(StagingShare { _permit: permit })
+    }
+}
+
+impl Service {
+    /// The verbs over a store and the media tools.
+    pub fn new(store: Store, media: Media, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+        Self {
+            store: Arc::new(store),
+            media,
+            clock,
+            limits: Arc::new(settings.limits),
+            staging_room: StagingRoom::new(settings.max_staged_bytes),
+            ids: Arc::default(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Runs to its end whatever becomes of the caller: a client that hangs up does not cut it short.
+    pub(crate) async fn run_to_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        use tracing::Instrument;
+        self.tasks.spawn(work.in_current_span()).await?
+    }
+
+    /// Waits until everything that runs to its end has ended.
+    pub async fn drained(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Whether uploads can be taken: the store answers.
+    ///
+    /// # Errors
+    /// What the store said.
+    pub async fn ready(&self) -> Result<()> {
+        Ok(self.store.ping().await?)
+    }
+
+    pub(crate) fn next_id(&self) -> Result<AssetId> {
+        let mut entropy = [0; 4];
+        getrandom::fill(&mut entropy).map_err(|source| reelhouse_store::Error::Io {
+            what: "making an id",
+            source: std::io::Error::other(source),
+        })?;
+        Ok(self.ids.next(self.clock.now_ms(), entropy))
+    }
+}

@@ -1,0 +1,145 @@
+//! A file on its way in: staged as it arrives, judged as soon as its bytes allow.
+
+use bytes::Bytes;
+use reelhouse_api::{Fault, MediaKind};
+use reelhouse_media::{SNIFF_LEN, Sniffed, sniff};
+use reelhouse_store::{Sealed, StagingFile};
+
+use crate::{
+    Limits, Service,
+    error::Result,
+    service::StagingShare,
+};
+
+/// Bytes above the largest file that an upload reserves: a form's other parts and delimiters.
+const FORM_OVERHEAD: u64 = 1 << 20;
+
+/// One file arriving. Memory is constant; dropped before [`Service::create`], it leaves nothing.
+///
+/// A fault found on the way is held until the form's end, so that it comes in its turn after the faults of the
+/// fields; from then on bytes are counted and thrown away.
+#[derive(Debug)]
+pub struct Upload {
+    state: State,
+    limits: std::sync::Arc<Limits>,
+    head: Vec<u8>,
+    sniffed: Option<Sniffed>,
+    size: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    Arriving { file: StagingFile, share: StagingShare },
+    /// Over its cap: the fault is named once the size is known.
+    TooLarge(MediaKind),
+    Refused(Fault),
+}
+
+/// A file that has arrived and whose first bytes say media.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) bytes: Sealed,
+    pub(crate) sniffed: Sniffed,
+    pub(crate) _share: StagingShare,
+}
+
+impl Service {
+    /// Begins an upload, waiting for room in staging. `declared` is the request's length in bytes, if it says one.
+    ///
+    /// # Errors
+    /// When staging cannot take a file.
+    pub async fn begin_upload(&self, declared: Option<u64>) -> Result<Upload> {
+        let most = self.limits.max_local_size() + FORM_OVERHEAD;
+        let share = self.staging_room.share(declared.unwrap_or(most).min(most)).await?;
+        let state = match self.store.blobs().stage().await {
+            Ok(file) => State::Arriving { file, share },
+            Err(error) => refused_by_store(&error),
+        };
+        Ok(Upload { state, limits: self.limits.clone(), head: Vec::new(), sniffed: None, size: 0 })
+    }
+}
+
+/// Contract, section 3: a storage failure is the file parameter's fault, not a 5xx, which the SDKs cannot read.
+fn refused_by_store(error: &reelhouse_store::Error) -> State {
+    tracing::error!(%error, "an upload could not be stored");
+    State::Refused(Fault::FileUnprocessable)
+}
+
+impl Upload {
+    /// Takes the next bytes of the file.
+    pub async fn push(&mut self, bytes: Bytes) {
+        self.size += bytes.len() as u64;
+        self.look_at(&bytes);
+        if let State::Arriving { file, .. } = &mut self.state
+            && let Err(error) = file.push(bytes).await
+        {
+            self.state = refused_by_store(&error);
+        }
+    }
+
+    /// Whether the file is already refused, so that what still comes is of no use.
+    pub fn is_refused(&self) -> bool {
+        !matches!(self.state, State::Arriving { .. })
+    }
+
+    fn look_at(&mut self, bytes: &Bytes) {
+        if self.sniffed.is_none() {
+            let wanted = SNIFF_LEN - self.head.len();
+            self.head.extend_from_slice(&bytes[..wanted.min(bytes.len())]);
+            if self.head.len() >= SNIFF_LEN {
+                self.decide_kind();
+            }
+        }
+        if let (State::Arriving { .. }, Some(kind)) = (&self.state, self.kind())
+            && self.size > self.limits.max_size(kind)
+        {
+            self.state = State::TooLarge(kind);
+        }
+    }
+
+    fn decide_kind(&mut self) {
+        let sniffed = sniff(&std::mem::take(&mut self.head));
+        if let (State::Arriving { .. }, Sniffed::Other { mime }) = (&self.state, &sniffed) {
+            self.state = State::Refused(Fault::UnsupportedAssetType { asset_type: mime.clone() });
+        }
+        self.sniffed = Some(sniffed);
+    }
+
+    /// What caps the file. Bytes that only the prober may know are capped like a video.
+    fn kind(&self) -> Option<MediaKind> {
+        match self.sniffed.as_ref()? {
+            Sniffed::Media { kind, .. } => Some(*kind),
+            Sniffed::Unknown | Sniffed::Other { .. } => Some(MediaKind::Video),
+        }
+    }
+
+    /// What the caller is told of a file that is refused before its form has ended.
+    pub fn into_fault(self) -> Fault {
+        match self.state {
+            State::Refused(fault) => fault,
+            State::TooLarge(kind) => {
+                self.limits.check_size(kind, self.size).err().unwrap_or(Fault::FileUnprocessable)
+            }
+            State::Arriving { .. } => Fault::FileUnprocessable,
+        }
+    }
+
+    /// The whole file is here: its bytes, or the fault found on the way.
+    pub(crate) async fn finish(mut self) -> Result<Arrived, Fault> {
+        if self.size == 0 {
+            return Err(Fault::FileUnprocessable);
+        }
+        if self.sniffed.is_none() {
+            self.decide_kind();
+            self.look_at(&Bytes::new());
+        }
+        let State::Arriving { file, share } = self.state else { return Err(self.into_fault()) };
+        match file.seal().await {
+            Ok(bytes) => Ok(Arrived { bytes, sniffed: self.sniffed.unwrap_or(Sniffed::Unknown), _share: share }),
+            Err(error) => {
+                tracing::error!(%error, "an upload could not be stored");
+                Err(Fault::FileUnprocessable)
+            }
+        }
+    }
+}
