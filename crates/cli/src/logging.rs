@@ -4,8 +4,9 @@ use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
 /// Logs to standard error: text for a person at a terminal, JSON for a machine.
-pub fn start(filter: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).with_context(|| format!("REELHOUSE_LOG: \"{filter}\" is no tracing filter"))?;
+pub(crate) fn start(filter: &str) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter)
+        .with_context(|| format!("REELHOUSE_LOG: \"{filter}\" is no tracing filter"))?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false);
     if stderr().is_terminal() {
         subscriber.init();

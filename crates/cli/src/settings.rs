@@ -20,7 +20,7 @@ macro_rules! settings {
     ($($(#[doc = $doc:literal])+ #[env = $env:literal, value = $value:literal, default = $shown:literal] $name:ident: $type:ty = $default:expr,)*) => {
         /// The settings as flags and environment give them: absent ones stay absent.
         #[derive(Args, Serialize)]
-        pub struct SettingsArgs {
+        pub(crate) struct SettingsArgs {
             /// The settings file, TOML; ./reelhouse.toml when it exists
             #[arg(long, env = "REELHOUSE_CONFIG", value_name = "FILE")]
             #[serde(skip)]
@@ -36,7 +36,7 @@ macro_rules! settings {
 
         /// The settings in force.
         #[derive(Serialize, Deserialize)]
-        pub struct Settings {
+        pub(crate) struct Settings {
             $($(#[doc = $doc])+ pub $name: $type,)*
             /// Bounds on media: the profile's numbers, and what the file changes of them.
             #[serde(flatten)]
@@ -44,8 +44,8 @@ macro_rules! settings {
         }
 
         impl Settings {
-            fn defaults(profile: LimitsProfile) -> Self {
-                Self { $($name: $default,)* bounds: Limits::of(profile) }
+            fn defaults(bounds: Limits) -> Self {
+                Self { $($name: $default,)* bounds }
             }
 
             const NAMES: &[&str] = &[$(stringify!($name),)* "video", "audio", "image"];
@@ -77,7 +77,7 @@ settings! {
     /// What is taken: `twelvelabs` (the original's numbers) or `permissive`. The file's tables [video], [audio] and
     /// [image] change single numbers; 0 takes a bound away
     #[env = "REELHOUSE_LIMITS", value = "PROFILE", default = "twelvelabs"]
-    limits: LimitsProfile = profile,
+    limits: LimitsProfile = LimitsProfile::default(),
 
     /// The most bytes all running uploads together may take in staging; further uploads wait their turn
     #[env = "REELHOUSE_MAX_STAGED_BYTES", value = "BYTES", default = "17179869184, 16 GiB"]
@@ -94,7 +94,7 @@ settings! {
 
 impl SettingsArgs {
     /// Defaults, then the file, then environment and flags.
-    pub fn load(self) -> anyhow::Result<Settings> {
+    pub(crate) fn load(self) -> anyhow::Result<Settings> {
         let file = match &self.config {
             Some(path) => {
                 ensure!(path.is_file(), "--config {}: there is no such file", path.display());
@@ -110,8 +110,9 @@ impl SettingsArgs {
             Ok(value) => value.deserialize().context("limits")?,
             Err(_) => LimitsProfile::default(),
         };
-        let settings: Settings =
-            Figment::from(Serialized::defaults(Settings::defaults(profile))).merge(given).extract()?;
+        let settings: Settings = Figment::from(Serialized::defaults(Settings::defaults(Limits::of(profile))))
+            .merge(given)
+            .extract()?;
         let key_chars = settings.api_key.chars().count();
         ensure!(
             key_chars == 0 || key_chars >= MIN_KEY_CHARS,
@@ -130,19 +131,22 @@ impl SettingsArgs {
 fn refuse_unknown(file: &Figment) -> anyhow::Result<()> {
     let given: figment::value::Dict = file.extract()?;
     match given.keys().find(|name| !Settings::NAMES.contains(&name.as_str())) {
-        Some(name) => anyhow::bail!("the settings file has an unknown setting `{name}`; known are: {}", Settings::NAMES.join(", ")),
+        Some(name) => anyhow::bail!(
+            "the settings file has an unknown setting `{name}`; known are: {}",
+            Settings::NAMES.join(", ")
+        ),
         None => Ok(()),
     }
 }
 
 impl Settings {
     /// The configured key, if there is one.
-    pub fn configured_key(&self) -> Option<ApiKey> {
+    pub(crate) fn configured_key(&self) -> Option<ApiKey> {
         Some(&self.api_key).filter(|key| !key.is_empty()).map(ApiKey::new)
     }
 
     /// The configured base of URLs, if there is one.
-    pub fn configured_url(&self) -> Option<String> {
+    pub(crate) fn configured_url(&self) -> Option<String> {
         Some(self.public_url.clone()).filter(|url| !url.is_empty())
     }
 }

@@ -4,7 +4,7 @@ use axum::{Router, extract::Request, middleware};
 use http::{HeaderName, Method};
 use reelhouse_api::Fault;
 use reelhouse_service::Service;
-use tower_http::cors::{Any, CorsLayer, AllowHeaders};
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use crate::{Timeouts, drain, error::Error, routes, trace};
 
@@ -34,7 +34,9 @@ impl App {
                 Error::from(Fault::MethodNotAllowed { method: request.method().to_string() })
             })
             .with_state(self)
-            .layer(middleware::from_fn(move |request, next| drain::lend_body(timeouts.body_idle, request, next)))
+            .layer(middleware::from_fn(move |request, next| {
+                drain::lend_body(timeouts.body_idle, request, next)
+            }))
             .layer(cors())
             .layer(middleware::from_fn(trace::request))
     }
@@ -47,8 +49,17 @@ fn cors() -> CorsLayer {
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(
-            ["accept-ranges", "content-disposition", "content-range", "etag", "location", "retry-after", "x-api-version", "x-request-id"]
-                .map(HeaderName::from_static),
+            [
+                "accept-ranges",
+                "content-disposition",
+                "content-range",
+                "etag",
+                "location",
+                "retry-after",
+                "x-api-version",
+                "x-request-id",
+            ]
+            .map(HeaderName::from_static),
         )
         .max_age(std::time::Duration::from_secs(86_400))
 }

@@ -95,11 +95,17 @@ const ATTRIBUTE: &AsciiSet = &NON_ALPHANUMERIC
 
 /// The header of a download: an ASCII name for old clients, the real one beside it.
 pub(crate) fn attachment(filename: &str) -> HeaderValue {
-    let plain: String = filename
-        .chars()
-        .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%' | '/') || c == ' ' { c } else { '_' })
-        .collect();
-    let text = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", utf8_percent_encode(filename, ATTRIBUTE));
+    let plain: String =
+        filename
+            .chars()
+            .map(|c| {
+                if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%' | '/') || c == ' ' { c } else { '_' }
+            })
+            .collect();
+    let text = format!(
+        "attachment; filename=\"{plain}\"; filename*=UTF-8''{}",
+        utf8_percent_encode(filename, ATTRIBUTE)
+    );
     // Only visible ASCII is in it.
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("attachment"))
 }
@@ -117,17 +123,38 @@ mod tests {
         for (headers, name, filename) in [
             ("Content-Disposition: form-data; name=\"method\"", "method", None),
             ("content-disposition:form-data;name=file;filename=a.mp4", "file", Some("a.mp4")),
-            ("X: y\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\\\"b.mp4\"", "file", Some("a\"b.mp4")),
-            ("Content-Disposition: form-data; name=\"file\"; filename=\"a%22b;c.mp4\"", "file", Some("a\"b;c.mp4")),
-            ("Content-Disposition: form-data; name=\"file\"; filename=\"C:\\x\\a.mp4\"", "file", Some("C:\\x\\a.mp4")),
+            (
+                "X: y\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\\\"b.mp4\"",
+                "file",
+                Some("a\"b.mp4"),
+            ),
+            (
+                "Content-Disposition: form-data; name=\"file\"; filename=\"a%22b;c.mp4\"",
+                "file",
+                Some("a\"b;c.mp4"),
+            ),
+            (
+                "Content-Disposition: form-data; name=\"file\"; filename=\"C:\\x\\a.mp4\"",
+                "file",
+                Some("C:\\x\\a.mp4"),
+            ),
             ("Content-Disposition: form-data; name=\"file\"; filename=\"🎬.mp4\"", "file", Some("🎬.mp4")),
-            ("Content-Disposition: form-data; name=\"file\"; filename=\"_\"; filename*=UTF-8''%C3%A9.mp4", "file", Some("é.mp4")),
+            (
+                "Content-Disposition: form-data; name=\"file\"; filename=\"_\"; filename*=UTF-8''%C3%A9.mp4",
+                "file",
+                Some("é.mp4"),
+            ),
             ("Content-Disposition: form-data; filename=\"x\"; name=\"a=b\"", "a=b", Some("x")),
             ("Content-Disposition: form-data; name=\"open", "open", None),
         ] {
             assert_eq!(part(headers), Some((name.to_owned(), filename.map(str::to_owned))), "{headers}");
         }
-        for bad in ["", "Content-Type: text/plain", "Content-Disposition: form-data", "Content-Disposition: attachment; name=\"a\""] {
+        for bad in [
+            "",
+            "Content-Type: text/plain",
+            "Content-Disposition: form-data",
+            "Content-Disposition: attachment; name=\"a\"",
+        ] {
             assert_eq!(part(bad), None, "{bad}");
         }
     }

@@ -27,7 +27,8 @@ struct Fields {
 
 /// The boundary of a request's form.
 pub(crate) fn boundary(headers: &HeaderMap) -> Result<String, Fault> {
-    let content_type = headers.get(header::CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let content_type =
+        headers.get(header::CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let content_type = content_type.unwrap_or_default();
     let (essence, parameters) = content_type.split_once(';').unwrap_or((&content_type, ""));
     if !essence.trim().eq_ignore_ascii_case("multipart/form-data") {
@@ -111,7 +112,8 @@ where
         }
         Some("url") if fields.url.is_none_or(|url| url.is_empty()) => Err(Fault::UrlNotProvided.into()),
         Some("url") => {
-            let reason = "This server does not take uploads by URL yet; send the file with method=direct.".to_owned();
+            let reason =
+                "This server does not take uploads by URL yet; send the file with method=direct.".to_owned();
             Err(Fault::ParameterInvalid { parameter: "method", reason }.into())
         }
         Some("multipart") => Err(Fault::MethodMultipart.into()),
@@ -155,7 +157,10 @@ fn bind_bool(parameter: &'static str, text: Option<&str>) -> Result<bool, Fault>
         "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
         other => {
             let shown: String = other.chars().take(100).collect();
-            Err(Fault::ParameterInvalid { parameter, reason: format!("\"{shown}\" is neither true nor false.") })
+            Err(Fault::ParameterInvalid {
+                parameter,
+                reason: format!("\"{shown}\" is neither true nor false."),
+            })
         }
     }
 }

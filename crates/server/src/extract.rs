@@ -6,8 +6,8 @@ use axum::{
 };
 use http::request::Parts;
 use reelhouse_api::{AssetId, Fault};
-use reelhouse_service::Caller;
 use reelhouse_service::ApiKey;
+use reelhouse_service::Caller;
 
 use crate::{App, error::Error};
 

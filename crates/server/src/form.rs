@@ -205,3 +205,153 @@ where
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Read = Vec<(String, Option<String>, Vec<u8>)>;
+
+    fn chunks(body: &[u8], sizes: &[usize]) -> Vec<Result<Bytes, Infallible>> {
+        let mut rest = body;
+        let mut sizes = sizes.iter().copied().cycle();
+        let mut chunks = Vec::new();
+        while !rest.is_empty() {
+            let (chunk, after) = rest.split_at(sizes.next().unwrap_or(1).clamp(1, rest.len()));
+            chunks.push(Ok(Bytes::copy_from_slice(chunk)));
+            rest = after;
+        }
+        chunks
+    }
+
+    async fn read(body: &[u8], boundary: &str, sizes: &[usize]) -> Result<Read, FormError> {
+        let mut form = Form::new(stream::iter(chunks(body, sizes)), boundary);
+        let mut parts = Vec::new();
+        while let Some(part) = form.next_part().await? {
+            let mut bytes = Vec::new();
+            while let Some(chunk) = form.chunk().await? {
+                assert!(!chunk.is_empty());
+                bytes.extend_from_slice(&chunk);
+            }
+            parts.push((part.name, part.filename, bytes));
+        }
+        form.finish().await?;
+        Ok(parts)
+    }
+
+    async fn read_by_multer(body: &[u8], boundary: &str, sizes: &[usize]) -> multer::Result<Read> {
+        let mut form = multer::Multipart::new(stream::iter(chunks(body, sizes)), boundary);
+        let mut parts = Vec::new();
+        while let Some(field) = form.next_field().await? {
+            let (name, filename) =
+                (field.name().unwrap_or_default().to_owned(), field.file_name().map(str::to_owned));
+            parts.push((name, filename, field.bytes().await?.to_vec()));
+        }
+        Ok(parts)
+    }
+
+    fn encode(parts: &Read, boundary: &str) -> Vec<u8> {
+        let mut body = Vec::new();
+        for (name, filename, bytes) in parts {
+            let filename = filename.as_ref().map(|name| format!("; filename=\"{name}\"")).unwrap_or_default();
+            body.extend_from_slice(
+                format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"{filename}\r\n\r\n")
+                    .as_bytes(),
+            );
+            body.extend_from_slice(bytes);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+        body
+    }
+
+    fn run<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+    }
+
+    #[test]
+    fn torn_forms_are_malformed_wherever_they_end() {
+        let parts = vec![
+            ("method".into(), None, b"direct".to_vec()),
+            ("file".into(), Some("a".into()), vec![b'-'; 50]),
+        ];
+        let body = encode(&parts, "b");
+        // The last CR LF is optional.
+        for end in 0..body.len() - 2 {
+            assert!(
+                matches!(run(read(&body[..end], "b", &[7])), Err(FormError::Malformed(_))),
+                "cut at {end}"
+            );
+        }
+        for end in body.len() - 2..=body.len() {
+            assert_eq!(run(read(&body[..end], "b", &[7])).unwrap(), parts);
+        }
+    }
+
+    #[test]
+    fn bounds_hold() {
+        let many: Read = (0..=MAX_PARTS).map(|n| (format!("f{n}"), None, Vec::new())).collect();
+        assert!(matches!(
+            run(read(&encode(&many, "b"), "b", &[4096])),
+            Err(FormError::Malformed("too many parts"))
+        ));
+        let long = encode(&vec![("n".repeat(MAX_HEADERS), None, Vec::new())], "b");
+        assert!(matches!(run(read(&long, "b", &[4096])), Err(FormError::Malformed(_))));
+        let preamble = [vec![b'x'; MAX_AROUND + 1], encode(&Vec::new(), "b")].concat();
+        assert!(matches!(run(read(&preamble, "b", &[4096])), Err(FormError::Malformed(_))));
+        let epilogue = [encode(&Vec::new(), "b"), vec![b'x'; MAX_AROUND + 1]].concat();
+        assert!(matches!(run(read(&epilogue, "b", &[4096])), Err(FormError::Malformed(_))));
+    }
+
+    fn part_bytes() -> impl Strategy<Value = Vec<u8>> {
+        // Bytes that look like the beginning of a delimiter are where readers go wrong.
+        let piece = prop_oneof![
+            Just(b"\r\n--bo".to_vec()),
+            Just(b"\r".to_vec()),
+            Just(b"\r\n".to_vec()),
+            Just(b"--bou".to_vec()),
+            prop::collection::vec(any::<u8>(), 0..40)
+        ];
+        prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_however_it_is_cut(
+            parts in prop::collection::vec(("[a-z_]{1,12}", prop::option::of("[a-zA-Z0-9. é🎬]{1,20}"), part_bytes()), 0..5),
+            sizes in prop::collection::vec(1usize..60, 1..6),
+        ) {
+            let body = encode(&parts, "boundary");
+            let read_back = run(read(&body, "boundary", &sizes)).unwrap();
+            prop_assert_eq!(&read_back, &parts);
+            if let Ok(by_multer) = run(read_by_multer(&body, "boundary", &sizes)) {
+                prop_assert_eq!(read_back, by_multer);
+            }
+        }
+
+        #[test]
+        fn no_bytes_break_the_reader(
+            parts in prop::collection::vec(("[a-z]{1,4}", prop::option::of("[a-z]{1,4}"), part_bytes()), 0..4),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            sizes in prop::collection::vec(1usize..40, 1..4),
+        ) {
+            let mut body = encode(&parts, "b");
+            for (at, byte) in changes {
+                let at = at.index(body.len());
+                body[at] = byte;
+            }
+            let ours = run(read(&body, "b", &sizes));
+            // What one chunking reads, every chunking reads.
+            match (ours, run(read(&body, "b", &[body.len()]))) {
+                (Ok(a), Ok(b)) => prop_assert_eq!(a, b),
+                (Err(_), Err(_)) => {}
+                (a, b) => prop_assert!(false, "{a:?} and {b:?}"),
+            }
+        }
+    }
+}

@@ -27,7 +27,8 @@ pub(crate) fn parse_assets(query: &str) -> Result<AssetQuery, Fault> {
             "asset_types" => {
                 let kinds = parsed.asset_types.get_or_insert_default();
                 for value in values("asset_types", &value)? {
-                    let kind = MediaKind::parse(&value).ok_or_else(|| invalid("asset_types", &value, "is not video, audio or image"))?;
+                    let kind = MediaKind::parse(&value)
+                        .ok_or_else(|| invalid("asset_types", &value, "is not video, audio or image"))?;
                     if !kinds.contains(&kind) {
                         kinds.push(kind);
                     }

@@ -43,7 +43,9 @@ pub(crate) fn parse(header: &str, size: u64) -> Wanted {
 fn number(text: &str) -> Option<Option<u64>> {
     match text.trim() {
         "" => Some(None),
-        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(Some(digits.parse().unwrap_or(u64::MAX))),
+        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(Some(digits.parse().unwrap_or(u64::MAX)))
+        }
         _ => None,
     }
 }

@@ -34,7 +34,8 @@ impl Service {
         let (service, account) = (self.clone(), caller.account.clone());
         self.run_to_end(async move {
             let arrived = upload.finish().await?;
-            let facts = service.media.examine(arrived.bytes.path(), arrived.sniffed).await.map_err(fault_of_media)?;
+            let facts =
+                service.media.examine(arrived.bytes.path(), arrived.sniffed).await.map_err(fault_of_media)?;
             service.limits.check(&facts, arrived.bytes.size())?;
             let Facts { kind, mime, duration, technical, .. } = facts;
 
@@ -89,14 +90,19 @@ impl Service {
     /// When the store fails.
     pub async fn delete(&self, caller: &Caller, id: AssetId) -> Result<bool> {
         let (service, account) = (self.clone(), caller.account.clone());
-        self.run_to_end(async move { Ok(service.store.remove(&account, id, service.clock.now_ms()).await?) }).await
+        self.run_to_end(async move { Ok(service.store.remove(&account, id, service.clock.now_ms()).await?) })
+            .await
     }
 
     /// The original of an asset of the caller's, open for reading.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn content(&self, caller: &Caller, id: AssetId) -> Result<Option<(AssetRecord, tokio::fs::File)>> {
+    pub async fn content(
+        &self,
+        caller: &Caller,
+        id: AssetId,
+    ) -> Result<Option<(AssetRecord, tokio::fs::File)>> {
         let Some(asset) = self.store.asset(&caller.account, id).await? else { return Ok(None) };
         // Deleted between the two: then there is none.
         Ok(self.store.blobs().open_file(BlobKey::Original(id)).await?.map(|file| (asset, file)))
@@ -114,7 +120,9 @@ fn fault_of_media(error: reelhouse_media::Error) -> Error {
                 MediaKind::Image => Fault::ImageInvalid,
             })
         }
-        reelhouse_media::Error::NotMedia { mime } => Error::Fault(Fault::UnsupportedAssetType { asset_type: mime }),
+        reelhouse_media::Error::NotMedia { mime } => {
+            Error::Fault(Fault::UnsupportedAssetType { asset_type: mime })
+        }
         // Ours, but the SDKs cannot read a 5xx on a create (contract, section 10).
         other => {
             tracing::error!(error = %other, "an upload could not be looked at");

@@ -26,7 +26,8 @@ pub(crate) fn choose(field: Option<&str>, part: Option<&str>) -> Result<String, 
 
 /// Without control characters (newlines and NUL among them) and without the marks that reorder text around them.
 fn printable(name: &str) -> String {
-    let reorders = |c: char| matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}');
+    let reorders =
+        |c: char| matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}');
     name.chars().filter(|c| !c.is_control() && !reorders(*c)).collect::<String>().trim().to_owned()
 }
 

@@ -17,6 +17,18 @@ pub enum LimitsProfile {
     Permissive,
 }
 
+impl std::str::FromStr for LimitsProfile {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "twelvelabs" => Ok(Self::Twelvelabs),
+            "permissive" => Ok(Self::Permissive),
+            _ => Err("the profiles are `twelvelabs` and `permissive`"),
+        }
+    }
+}
+
 /// Every bound on media. Bytes are bytes, durations seconds, resolutions pixels; an absent bound does not bind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
@@ -125,7 +137,12 @@ impl Limits {
                     min_duration: None,
                     max_duration: None,
                 },
-                audio: AudioLimits { max_size: 200 * MB, min_duration: None, max_duration: None, formats: None },
+                audio: AudioLimits {
+                    max_size: 200 * MB,
+                    min_duration: None,
+                    max_duration: None,
+                    formats: None,
+                },
                 image: ImageLimits { max_size: 32 * MB, min_side: None, formats: None },
             },
         }
@@ -193,7 +210,9 @@ impl VideoLimits {
         // A raw stream may have no duration; it is bound by its size alone.
         match outside(facts.duration, self.min_duration, self.max_duration) {
             None => Ok(()),
-            Some(Outside::Below { minimum, current }) => Err(Fault::VideoDurationTooShort { minimum, current }),
+            Some(Outside::Below { minimum, current }) => {
+                Err(Fault::VideoDurationTooShort { minimum, current })
+            }
             Some(Outside::Above { minimum, maximum, current }) => {
                 Err(Fault::VideoDurationTooLong { minimum, maximum, current })
             }
@@ -252,5 +271,9 @@ fn outside(current: Option<f64>, minimum: Option<f64>, maximum: Option<f64>) -> 
     if current < floor {
         return Some(Outside::Below { minimum: floor, current });
     }
-    maximum.filter(|maximum| current > *maximum).map(|maximum| Outside::Above { minimum: floor, maximum, current })
+    maximum.filter(|maximum| current > *maximum).map(|maximum| Outside::Above {
+        minimum: floor,
+        maximum,
+        current,
+    })
 }

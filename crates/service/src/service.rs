@@ -58,7 +58,8 @@ impl StagingRoom {
     /// they need would wait for each other for ever.
     pub(crate) async fn share(&self, bytes: u64) -> Result<StagingShare> {
         let units = u32::try_from(bytes.div_ceil(Self::UNIT)).unwrap_or(u32::MAX).clamp(1, self.all);
-        let permit = Arc::clone(&self.free).acquire_many_owned(units).await.map_err(|_| Error::ShuttingDown)?;
+        let permit =
+            Arc::clone(&self.free).acquire_many_owned(units).await.map_err(|_| Error::ShuttingDown)?;
         Ok(StagingShare { _permit: permit })
     }
 }

@@ -5,11 +5,7 @@ use reelhouse_api::{Fault, MediaKind};
 use reelhouse_media::{SNIFF_LEN, Sniffed, sniff};
 use reelhouse_store::{Sealed, StagingFile};
 
-use crate::{
-    Limits, Service,
-    error::Result,
-    service::StagingShare,
-};
+use crate::{Limits, Service, error::Result, service::StagingShare};
 
 /// Bytes above the largest file that an upload reserves: a form's other parts and delimiters.
 const FORM_OVERHEAD: u64 = 1 << 20;
@@ -29,7 +25,10 @@ pub struct Upload {
 
 #[derive(Debug)]
 enum State {
-    Arriving { file: StagingFile, share: StagingShare },
+    Arriving {
+        file: StagingFile,
+        share: StagingShare,
+    },
     /// Over its cap: the fault is named once the size is known.
     TooLarge(MediaKind),
     Refused(Fault),
@@ -135,7 +134,9 @@ impl Upload {
         }
         let State::Arriving { file, share } = self.state else { return Err(self.into_fault()) };
         match file.seal().await {
-            Ok(bytes) => Ok(Arrived { bytes, sniffed: self.sniffed.unwrap_or(Sniffed::Unknown), _share: share }),
+            Ok(bytes) => {
+                Ok(Arrived { bytes, sniffed: self.sniffed.unwrap_or(Sniffed::Unknown), _share: share })
+            }
             Err(error) => {
                 tracing::error!(%error, "an upload could not be stored");
                 Err(Fault::FileUnprocessable)

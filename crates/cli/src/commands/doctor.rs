@@ -4,14 +4,17 @@ use reelhouse_store::Store;
 
 use crate::settings::Settings;
 
-pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let report = Store::attach(&settings.data_dir).await?.examine().await?;
     for finding in &report.findings {
         println!("{finding}");
     }
     println!("{} assets whole, {} bytes read and compared", report.assets, report.bytes);
     if report.unfinished > 0 {
-        println!("{} leftovers of a server that is not running; its next start clears them", report.unfinished);
+        println!(
+            "{} leftovers of a server that is not running; its next start clears them",
+            report.unfinished
+        );
     }
     if report.findings.is_empty() {
         println!("all is well");

@@ -9,7 +9,7 @@ use reelhouse_store::{KeyOrigin, Store};
 use crate::settings::Settings;
 
 #[derive(Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Make a key, and its account if it is new. The key is printed once and kept nowhere.
     Create {
         /// The account: 1 to 64 letters, digits, `-`, `_` or `.`
@@ -28,7 +28,7 @@ pub enum Command {
     },
 }
 
-pub async fn run(settings: Settings, command: Command) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(settings: Settings, command: Command) -> anyhow::Result<ExitCode> {
     let store = Store::attach(&settings.data_dir).await?;
     match command {
         Command::Create { account, read_only } => {
@@ -49,7 +49,10 @@ pub async fn run(settings: Settings, command: Command) -> anyhow::Result<ExitCod
             }
         }
         Command::Revoke { id } => {
-            ensure!(store.revoke_key(&id).await?, "there is no key with the id {id}; `reelhouse keys list` shows them");
+            ensure!(
+                store.revoke_key(&id).await?,
+                "there is no key with the id {id}; `reelhouse keys list` shows them"
+            );
             println!("revoked {id}");
         }
     }

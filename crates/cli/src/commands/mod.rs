@@ -1,3 +1,3 @@
-pub mod doctor;
-pub mod keys;
-pub mod serve;
+pub(crate) mod doctor;
+pub(crate) mod keys;
+pub(crate) mod serve;

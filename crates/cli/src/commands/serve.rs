@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{logging, settings::Settings};
 
-pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     logging::start(&settings.log)?;
     // Before anything is opened: a signal during a long recovery counts, too.
     let shutdown = on_signal()?;
@@ -47,7 +47,12 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     // Tools wait for this line; that nobody reads it is no reason to end.
     let _ = writeln!(io::stdout(), "http://{address}");
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
-    reelhouse_server::serve(listener, App::new(service, settings.configured_url(), Timeouts::default()), shutdown).await;
+    reelhouse_server::serve(
+        listener,
+        App::new(service, settings.configured_url(), Timeouts::default()),
+        shutdown,
+    )
+    .await;
     Ok(ExitCode::SUCCESS)
 }
 

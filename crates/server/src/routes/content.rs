@@ -11,8 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
 use crate::{
-    App,
-    content_disposition,
+    App, content_disposition,
     error::Result,
     extract::{Authenticated, NamedAsset, asset_not_found},
     range::{self, Wanted},
@@ -36,7 +35,8 @@ pub(super) async fn download(
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }
     let range = request.get(header::RANGE).and_then(|value| value.to_str().ok());
-    let still_the_same = !request.contains_key(header::IF_RANGE) || matches(&request, header::IF_RANGE, &etag);
+    let still_the_same =
+        !request.contains_key(header::IF_RANGE) || matches(&request, header::IF_RANGE, &etag);
     let wanted = match range {
         Some(range) if still_the_same => range::parse(range, size),
         _ => Wanted::Whole,

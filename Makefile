@@ -1,0 +1,38 @@
+# `make run` shows it working, `make test` proves it. Both install what they need.
+
+.PHONY: run test check lint unit conformance build bench-ingest
+
+run: ffmpeg
+	@scripts/install.sh curl=curl
+	@cargo build --quiet --locked
+	@scripts/run.sh
+
+# What CI runs.
+test: lint unit conformance
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+unit: ffmpeg
+	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
+	cargo nextest run --locked --workspace
+	cargo test --locked --workspace --doc --quiet
+
+# The official SDKs, unmodified, against the real server.
+conformance: ffmpeg build
+	cd conformance && npm ci --no-audit --no-fund --silent
+	cd conformance && node --test
+
+build:
+	cargo build --locked
+
+ffmpeg:
+	@scripts/install.sh ffmpeg=ffmpeg cc=gcc
+.PHONY: ffmpeg
+
+# An upload of 190 MB beside nginx's DAV PUT of the same file.
+bench-ingest:
+	@scripts/install.sh ffmpeg=ffmpeg nginx=nginx curl=curl
+	cargo build --release --locked
+	python3 bench/ingest.py

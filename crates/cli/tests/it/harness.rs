@@ -1,0 +1,232 @@
+//! A server of one's own, and what tests ask of it.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use reqwest::{
+    Client, RequestBuilder, Response,
+    multipart::{Form, Part},
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub(crate) const KEY: &str = "a-key-for-tests-only";
+/// Nothing takes this long; a test that waits longer has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[expect(clippy::disallowed_methods, reason = "tests start the real binary and real tools")]
+pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    Command::new(program)
+}
+
+/// The `reelhouse` command with no settings from outside.
+pub(crate) fn reelhouse(data_dir: &Path) -> Command {
+    let mut command = command(env!("CARGO_BIN_EXE_reelhouse"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("REELHOUSE_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("REELHOUSE_DATA_DIR", data_dir).env("REELHOUSE_LISTEN", "127.0.0.1:0").current_dir(data_dir);
+    command
+}
+
+/// A running server. Killed, and its folder removed, when dropped.
+pub(crate) struct TestServer {
+    child: Child,
+    /// Kept open: a closed pipe is no state a server should have to be in.
+    _stdout: BufReader<ChildStdout>,
+    pub url: String,
+    pub dir: Folder,
+}
+
+/// Where a server keeps its data: outlives the process.
+pub(crate) enum Folder {
+    Own(TempDir),
+    Lent(PathBuf),
+}
+
+impl Folder {
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Own(dir) => dir.path(),
+            Self::Lent(path) => path,
+        }
+    }
+}
+
+impl TestServer {
+    /// A server in a new folder, with the key [`KEY`].
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::start_in(Folder::Own(TempDir::new().unwrap()), settings)
+    }
+
+    pub(crate) fn start_in(dir: Folder, settings: &[(&str, &str)]) -> Self {
+        let mut child = reelhouse(dir.path())
+            .arg("serve")
+            .env("REELHOUSE_API_KEY", KEY)
+            .env("REELHOUSE_LOG", "warn")
+            .envs(settings.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut url = String::new();
+        stdout.read_line(&mut url).unwrap();
+        assert!(url.starts_with("http://127.0.0.1:"), "the server did not start: {url:?}");
+        Self { child, _stdout: stdout, url: url.trim().to_owned(), dir }
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// kill -9, and the folder as it is then.
+    pub(crate) fn kill(mut self) -> Folder {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let path = self.dir.path().to_owned();
+        std::mem::replace(&mut self.dir, Folder::Lent(path))
+    }
+
+    pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
+        let since = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(since.elapsed() < PATIENCE, "the server does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        client().get(format!("{}{path}", self.url)).header("x-api-key", KEY)
+    }
+
+    pub(crate) fn post(&self, form: Form) -> RequestBuilder {
+        client().post(format!("{}/v1.3/assets", self.url)).header("x-api-key", KEY).multipart(form)
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> RequestBuilder {
+        client().delete(format!("{}{path}", self.url)).header("x-api-key", KEY)
+    }
+
+    /// Creates an asset that must be taken.
+    pub(crate) async fn create(&self, path: &Path) -> Value {
+        let response = self.post(direct(path)).send().await.unwrap();
+        expect(201, response).await
+    }
+
+    pub(crate) async fn total(&self) -> u64 {
+        let page: Value = self.get("/v1.3/assets").send().await.unwrap().json().await.unwrap();
+        page["page_info"]["total_results"].as_u64().unwrap()
+    }
+
+    pub(crate) fn staging(&self) -> usize {
+        files(&self.dir.path().join("staging")).len()
+    }
+
+    pub(crate) fn originals(&self) -> usize {
+        files(&self.dir.path().join("originals")).len()
+    }
+
+    pub(crate) fn doctor(&self) -> Output {
+        doctor(self.dir.path())
+    }
+
+    /// Nothing may be wrong, and nothing half-done.
+    pub(crate) fn assert_healthy(&self) {
+        let output = self.doctor();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(self.staging(), 0, "staging is not empty");
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn doctor(dir: &Path) -> Output {
+    reelhouse(dir).arg("doctor").output().unwrap()
+}
+
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+/// No proxy, no pool kept across the runtimes of tests.
+pub(crate) fn client() -> Client {
+    Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap()
+}
+
+/// The form of a direct upload.
+pub(crate) fn direct(path: &Path) -> Form {
+    let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+    Form::new()
+        .text("method", "direct")
+        .part("file", Part::bytes(std::fs::read(path).unwrap()).file_name(name))
+}
+
+pub(crate) fn direct_bytes(bytes: impl Into<Vec<u8>>) -> Form {
+    Form::new().text("method", "direct").part("file", Part::bytes(bytes.into()).file_name("a.mp4"))
+}
+
+/// The body of an answer that must have this status.
+pub(crate) async fn expect(status: u16, response: Response) -> Value {
+    assert!(response.headers().contains_key("x-request-id"));
+    assert_eq!(response.headers()["x-api-version"], "1.3");
+    let found = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    assert_eq!(found, status, "{text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+/// An answer that must be this error; returns its message.
+pub(crate) async fn expect_error(status: u16, code: &str, response: Response) -> String {
+    let body = expect(status, response).await;
+    assert_eq!(body["code"], code, "{body}");
+    body["message"].as_str().unwrap().to_owned()
+}
+
+/// Waits until the condition holds.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+    let since = Instant::now();
+    while !condition().await {
+        assert!(since.elapsed() < PATIENCE, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Reads until the other side closes or resets.
+pub(crate) fn read_all(stream: &mut std::net::TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}

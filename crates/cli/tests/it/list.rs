@@ -1,0 +1,94 @@
+use serde_json::Value;
+
+use crate::{
+    harness::{TestServer, expect, expect_error},
+    media,
+};
+
+fn ids(page: &Value) -> Vec<&str> {
+    page["data"].as_array().unwrap().iter().map(|asset| asset["_id"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn pages_are_newest_first_and_end_with_an_empty_one() {
+    let server = TestServer::start();
+    let mut made = Vec::new();
+    for _ in 0..7 {
+        made.push(server.create(&media::png()).await["_id"].as_str().unwrap().to_owned());
+    }
+    made.reverse();
+    let mut seen = Vec::new();
+    for page in 1..=3 {
+        let page =
+            expect(200, server.get(&format!("/v1.3/assets?page={page}&page_limit=3")).send().await.unwrap())
+                .await;
+        seen.extend(ids(&page).into_iter().map(str::to_owned));
+        assert_eq!(page["page_info"]["total_results"], 7);
+        assert_eq!(page["page_info"]["total_page"], 3);
+        assert_eq!(page["page_info"]["limit_per_page"], 3);
+    }
+    assert_eq!(seen, made);
+    for beyond in ["4", "1000", "18446744073709551615"] {
+        let page = expect(
+            200,
+            server.get(&format!("/v1.3/assets?page={beyond}&page_limit=3")).send().await.unwrap(),
+        )
+        .await;
+        assert!(ids(&page).is_empty());
+    }
+    let first = expect(200, server.get("/v1.3/assets").send().await.unwrap()).await;
+    assert_eq!(
+        (ids(&first).len(), &first["page_info"]["limit_per_page"], &first["page_info"]["page"]),
+        (7, &10.into(), &1.into())
+    );
+}
+
+#[tokio::test]
+async fn ids_and_types_filter() {
+    let server = TestServer::start();
+    let sound = server.create(&media::mp3()).await;
+    let picture = server.create(&media::png()).await;
+    let film = server.create(&media::mp4()).await;
+    let [sound, picture, film] = [&sound, &picture, &film].map(|asset| asset["_id"].as_str().unwrap());
+    for (query, expected) in [
+        ("asset_types=image".to_owned(), vec![picture]),
+        ("asset_types=image&asset_types=video".to_owned(), vec![film, picture]),
+        ("asset_types=%5B%22image%22%2C%22audio%22%5D".to_owned(), vec![picture, sound]),
+        (format!("asset_ids={sound}"), vec![sound]),
+        (format!("asset_ids={sound}&asset_ids={film}"), vec![film, sound]),
+        (format!("asset_ids=%5B%22{sound}%22%2C%22{film}%22%5D"), vec![film, sound]),
+        (format!("asset_ids={sound}&asset_types=video"), vec![]),
+        ("asset_ids=000000000000000000000000".to_owned(), vec![]),
+        ("asset_ids=no-id-at-all".to_owned(), vec![]),
+        ("asset_ids=%5B%5D&page=1".to_owned(), vec![]),
+    ] {
+        let page = expect(200, server.get(&format!("/v1.3/assets?{query}")).send().await.unwrap()).await;
+        assert_eq!(ids(&page), expected, "{query}");
+        assert_eq!(page["page_info"]["total_results"], expected.len(), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn nonsense_is_a_400_that_names_it() {
+    let server = TestServer::start();
+    for (query, message) in [
+        ("page=0", "The page parameter is invalid. \"0\" is not a whole number of at least 1."),
+        ("page=-1", "The page parameter is invalid. \"-1\" is not a whole number of at least 1."),
+        ("page=abc", "The page parameter is invalid. \"abc\" is not a whole number of at least 1."),
+        ("page=", "The page parameter is invalid. \"\" is not a whole number of at least 1."),
+        ("page_limit=0", "The page_limit parameter is invalid. \"0\" is not a whole number from 1 to 50."),
+        ("page_limit=51", "The page_limit parameter is invalid. \"51\" is not a whole number from 1 to 50."),
+        (
+            "page_limit=1.5",
+            "The page_limit parameter is invalid. \"1.5\" is not a whole number from 1 to 50.",
+        ),
+        ("asset_types=poem", "The asset_types parameter is invalid. \"poem\" is not video, audio or image."),
+        (
+            "asset_types=%5B1%5D",
+            "The asset_types parameter is invalid. \"[1]\" is not a JSON array of strings.",
+        ),
+    ] {
+        let refused = server.get(&format!("/v1.3/assets?{query}")).send().await.unwrap();
+        assert_eq!(expect_error(400, "parameter_invalid", refused).await, message);
+    }
+}

@@ -1,0 +1,15 @@
+//! The real binary, on port 0, with real SQLite and real ffprobe. One test binary for all.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test they are the assertion")]
+
+mod accounts;
+mod content;
+mod crash;
+mod doctor;
+mod errors;
+mod hangup;
+mod harness;
+mod list;
+mod media;
+mod process;
+mod upload;
