@@ -1,0 +1,135 @@
+//! A file in, facts out. Knows no asset, no database, no HTTP.
+//!
+//! Bytes are strangers'. Video and audio meet C code only in a child process that has its own limits and dies with us;
+//! images are decoded by safe Rust with bounds on pixels and memory. What comes back is read by pure functions.
+
+mod child;
+mod facts;
+mod picture;
+mod probe;
+mod sniff;
+mod whole;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
+use tokio::sync::Semaphore;
+
+pub use sniff::{SNIFF_LEN, Sniffed, sniff};
+
+/// How files are looked at.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The program that reads video and audio.
+    pub ffprobe: PathBuf,
+    /// The most files looked at at once; further ones wait their turn. At least 1.
+    pub probes: usize,
+    /// The longest one file may take.
+    pub probe_timeout: Duration,
+    /// The most pixels of an image that is decoded.
+    pub max_image_pixels: u64,
+    /// The most bytes a decoder may take.
+    pub max_image_memory: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ffprobe: "ffprobe".into(),
+            probes: 2,
+            probe_timeout: Duration::from_secs(30),
+            max_image_pixels: 100_000_000,
+            max_image_memory: 1 << 30,
+        }
+    }
+}
+
+/// What a file is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// What it is, once decoded: cover art makes no video.
+    pub kind: MediaKind,
+    /// MIME type from the bytes.
+    pub mime: String,
+    /// Seconds; `None` for images and for streams that do not say.
+    pub duration: Option<f64>,
+    /// As it is shown: after rotation, or EXIF orientation. `None` for audio.
+    pub upright: Option<Resolution>,
+    /// Name of the format for people: `MP3`, `FLAC`, `JPEG`.
+    pub format: String,
+    /// All that is known.
+    pub technical: TechnicalMetadata,
+}
+
+/// Why a file cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It does not decode, or what its index points at is not there.
+    #[error("broken {}: {reason}", kind.as_str())]
+    Broken {
+        /// What it would have been.
+        kind: MediaKind,
+        /// For the log.
+        reason: String,
+    },
+    /// It holds no media.
+    #[error("not media: {mime}")]
+    NotMedia {
+        /// What it is instead.
+        mime: String,
+    },
+    /// The program is not there or does not run. No file's fault.
+    #[error("{} cannot be run: {reason}; install ffmpeg, or set REELHOUSE_FFPROBE", program.display())]
+    NotInstalled {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// A child could not be started or awaited. No file's fault.
+    #[error("a media child failed: {0}")]
+    Child(#[from] std::io::Error),
+}
+
+/// The media tools. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Media {
+    config: Arc<Config>,
+    spawner: child::Spawner,
+    turns: Arc<Semaphore>,
+}
+
+impl Media {
+    /// Makes the tools ready and sees that they run.
+    ///
+    /// # Errors
+    /// [`Error::NotInstalled`] when they do not.
+    pub fn start(config: Config) -> Result<Self, Error> {
+        probe::check_installed(&config.ffprobe)?;
+        let turns = Arc::new(Semaphore::new(config.probes.max(1)));
+        Ok(Self { config: Arc::new(config), spawner: child::Spawner::start()?, turns })
+    }
+
+    /// Looks at a whole file, given what its first bytes said. Waits its turn.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] and [`Error::NotMedia`] are the file's fault; a child that dies, hangs or lies is
+    /// [`Error::Broken`], too.
+    pub async fn examine(&self, path: &Path, sniffed: Sniffed) -> Result<Facts, Error> {
+        let _turn = self.turns.acquire().await.map_err(std::io::Error::other)?;
+        match sniffed {
+            Sniffed::Other { mime } => Err(Error::NotMedia { mime }),
+            Sniffed::Media { kind: MediaKind::Image, mime } if picture::decodes(mime) => {
+                picture::examine(path, mime, &self.config).await
+            }
+            sniffed => {
+                whole::check(path, &sniffed).await?;
+                probe::examine(&self.spawner, &self.config, path, &sniffed).await
+            }
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! Is what a file's index points at there? Half an MP4 opens well, decodes well, and is half an MP4.
+//!
+//! Safe Rust, every read bounded, every sum checked. Tolerant by design: what is not understood is left to the prober;
+//! only a promise the file itself makes and does not keep is held against it.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::Path,
+};
+
+use crate::{
+    Error, Sniffed,
+    probe::{broken, guess},
+};
+
+/// An index larger than this is left to the prober.
+const MAX_INDEX: u64 = 64 << 20;
+/// More boxes or chunks than any real file has.
+const MAX_BOXES: usize = 1_000_000;
+/// Some writers count padding that they do not write.
+const PADDING: u64 = 8;
+
+/// Checks a file against its own index.
+///
+/// # Errors
+/// [`Error::Broken`] when the index points behind the file's end.
+pub(crate) async fn check(path: &Path, sniffed: &Sniffed) -> Result<(), Error> {
+    let Sniffed::Media { mime, .. } = sniffed else { return Ok(()) };
+    let (mime, path) = (*mime, path.to_owned());
+    let read = tokio::task::spawn_blocking(move || {
+        let mut file = File::open(path)?;
+        let len = file.metadata()?.len();
+        missing(&mut file, len, mime)
+    });
+    match read.await {
+        Ok(Ok(None)) => Ok(()),
+        Ok(Ok(Some(what))) => Err(broken(guess(sniffed), what)),
+        Ok(Err(error)) => Err(error.into()),
+        Err(stopped) => Err(broken(guess(sniffed), format!("its index could not be read: {stopped}"))),
+    }
+}
+
+/// What is promised and missing.
+fn missing(file: &mut (impl Read + Seek), len: u64, mime: &str) -> io::Result<Option<&'static str>> {
+    match mime {
+        "video/mp4" | "audio/mp4" | "video/quicktime" | "video/3gpp" | "video/3gpp2" => iso_bmff(file, len),
+        "video/x-matroska" | "video/webm" => matroska(file, len),
+        "video/x-msvideo" => riff(file, len, *b"LIST"),
+        "audio/wav" => riff(file, len, *b"data"),
+        _ => Ok(None),
+    }
+}
+
+/// One box of an ISO file: its type, and where its content lies.
+struct IsoBox {
+    name: [u8; 4],
+    content: u64,
+    end: u64,
+}
+
+fn read_box(file: &mut (impl Read + Seek), at: u64, len: u64) -> io::Result<Option<IsoBox>> {
+    if at.saturating_add(8) > len {
+        return Ok(None);
+    }
+    file.seek(SeekFrom::Start(at))?;
+    let mut header = [0; 8];
+    file.read_exact(&mut header)?;
+    let [a, b, c, d, name @ ..] = header;
+    let (content, size) = match u32::from_be_bytes([a, b, c, d]) {
+        // To the end of the file.
+        0 => (at + 8, len - at),
+        1 => {
+            let mut large = [0; 8];
+            if at.saturating_add(16) > len {
+                return Ok(None);
+            }
+            file.read_exact(&mut large)?;
+            (at + 16, u64::from_be_bytes(large))
+        }
+        size => (at + 8, u64::from(size)),
+    };
+    // Smaller than its own header: not a box, and no way to go on.
+    Ok(at.checked_add(size).filter(|end| *end >= content).map(|end| IsoBox { name, content, end }))
+}
+
+fn iso_bmff(file: &mut (impl Read + Seek), len: u64) -> io::Result<Option<&'static str>> {
+    let (mut at, mut media_cut, mut fragmented, mut furthest) = (0, false, false, 0);
+    for _ in 0..MAX_BOXES {
+        let Some(IsoBox { name, content, end }) = read_box(file, at, len)? else { break };
+        match &name {
+            b"moov" if end <= len && end - content <= MAX_INDEX => {
+                let mut index = vec![0; usize::try_from(end - content).unwrap_or_default()];
+                file.seek(SeekFrom::Start(content))?;
+                file.read_exact(&mut index)?;
+                fragmented |= children(&index).any(|(name, _)| name == *b"mvex");
+                furthest = furthest_sample(&index, len);
+            }
+            b"moov" if end > len => return Ok(Some("its index is cut")),
+            b"moof" => {
+                fragmented = true;
+                media_cut |= end > len;
+            }
+            b"mdat" => media_cut |= end > len,
+            _ => {}
+        }
+        at = end;
+    }
+    Ok(if furthest > len {
+        Some("its index points behind its end")
+    } else if fragmented && media_cut {
+        Some("its last fragment is cut")
+    } else {
+        None
+    })
+}
+
+/// The boxes inside a box.
+fn children(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+    std::iter::from_fn(move || {
+        let header = bytes.first_chunk::<8>()?;
+        let [a, b, c, d, name @ ..] = *header;
+        let (start, size) = match u32::from_be_bytes([a, b, c, d]) {
+            0 => (8, bytes.len()),
+            1 => (16, usize::try_from(be64(bytes, 8)?).ok()?),
+            size => (8, usize::try_from(size).ok()?),
+        };
+        let content = bytes.get(start..size)?;
+        bytes = bytes.get(size..)?;
+        Some((name, content))
+    })
+}
+
+fn child<'a>(bytes: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
+    children(bytes).find(|(found, _)| found == name).map(|(_, content)| content)
+}
+
+/// Where the last byte of any sample ends. A table that makes no sense promises nothing.
+fn furthest_sample(moov: &[u8], len: u64) -> u64 {
+    let tracks = children(moov).filter(|(name, _)| name == b"trak");
+    tracks.filter_map(|(_, track)| furthest_of_track(track, len)).max().unwrap_or(0)
+}
+
+fn furthest_of_track(track: &[u8], len: u64) -> Option<u64> {
+    let minf = child(child(track, b"mdia")?, b"minf")?;
+    // Media in another file is not ours to miss.
+    if let Some(references) = child(minf, b"dinf").and_then(|dinf| child(dinf, b"dref"))
+        && children(references.get(8..)?)
+            .any(|(_, reference)| reference.get(3).is_some_and(|flags| flags & 1 == 0))
+    {
+        return None;
+    }
+    let tables = child(minf, b"stbl")?;
+    let sizes = Sizes::read(tables)?;
+    let runs = child(tables, b"stsc")?;
+    let run_count = usize::try_from(be32(runs, 4)?).ok()?.min(runs.len().saturating_sub(8) / 12);
+    let (offsets, width) = match (child(tables, b"stco"), child(tables, b"co64")) {
+        (Some(offsets), _) => (offsets, 4),
+        (None, Some(offsets)) => (offsets, 8),
+        (None, None) => return None,
+    };
+    let chunks = usize::try_from(be32(offsets, 4)?).ok()?.min(offsets.len().saturating_sub(8) / width);
+
+    let (mut furthest, mut sample, mut run) = (0, 0usize, 0);
+    for chunk in 0..chunks {
+        // Runs name the first chunk they hold for, from 1.
+        while run + 1 < run_count && be32(runs, 8 + (run + 1) * 12)? as usize <= chunk + 1 {
+            run += 1;
+        }
+        let samples = be32(runs, 8 + run * 12 + 4)? as usize;
+        let samples = samples.min(sizes.count.saturating_sub(sample));
+        if samples == 0 {
+            break;
+        }
+        let at = 8 + chunk * width;
+        let offset = if width == 4 { be32(offsets, at)?.into() } else { be64(offsets, at)? };
+        let end = offset.saturating_add(sizes.sum(sample, samples));
+        furthest = furthest.max(end);
+        if furthest > len {
+            break;
+        }
+        sample += samples;
+    }
+    Some(furthest)
+}
+
+/// Sample sizes, however they are written.
+struct Sizes<'a> {
+    count: usize,
+    /// Of every sample, in bytes.
+    uniform: Option<u64>,
+    table: &'a [u8],
+    /// Bits of an entry.
+    bits: usize,
+}
+
+impl<'a> Sizes<'a> {
+    fn read(tables: &'a [u8]) -> Option<Self> {
+        let (content, bits, uniform) = match (child(tables, b"stsz"), child(tables, b"stz2")) {
+            (Some(content), _) => (content, 32, u64::from(be32(content, 4)?)),
+            (None, Some(content)) => (content, usize::from(*content.get(7)?), 0),
+            (None, None) => return None,
+        };
+        if !matches!(bits, 4 | 8 | 16 | 32) {
+            return None;
+        }
+        let table = content.get(12..)?;
+        let count = usize::try_from(be32(content, 8)?).ok()?;
+        Some(match uniform {
+            0 => Self { count: count.min(table.len() * 8 / bits), uniform: None, table, bits },
+            // Old QuickTime sound counts samples of one byte that are none: only the chunk's beginning is sure.
+            1 => Self { count, uniform: Some(0), table, bits },
+            size => Self { count, uniform: Some(size), table, bits },
+        })
+    }
+
+    fn sum(&self, first: usize, samples: usize) -> u64 {
+        match self.uniform {
+            Some(size) => size.saturating_mul(samples as u64),
+            None => (first..first + samples).map(|sample| self.size(sample)).fold(0, u64::saturating_add),
+        }
+    }
+
+    fn size(&self, sample: usize) -> u64 {
+        let size = match self.bits {
+            32 => be32(self.table, sample * 4).map(u64::from),
+            16 => self
+                .table
+                .get(sample * 2..sample * 2 + 2)
+                .map(|pair| u64::from(pair[0]) << 8 | u64::from(pair[1])),
+            8 => self.table.get(sample).map(|size| u64::from(*size)),
+            _ => self
+                .table
+                .get(sample / 2)
+                .map(|pair| u64::from(if sample.is_multiple_of(2) { pair >> 4 } else { pair & 15 })),
+        };
+        size.unwrap_or(0)
+    }
+}
+
+fn be32(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn be64(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// A Segment of known size must fit; a live one says it does not know.
+fn matroska(file: &mut (impl Read + Seek), len: u64) -> io::Result<Option<&'static str>> {
+    let mut head = Vec::new();
+    file.take(4096).read_to_end(&mut head)?;
+    let segment = || {
+        let (header_size, at) = vint(&head, 4)?;
+        let at = at.checked_add(usize::try_from(header_size?).ok()?)?;
+        head.get(at..)?.starts_with(&[0x18, 0x53, 0x80, 0x67]).then_some(())?;
+        let (size, content) = vint(&head, at + 4)?;
+        (content as u64).checked_add(size?)
+    };
+    Ok(segment().filter(|end| *end > len).map(|_| "its segment is cut"))
+}
+
+/// An EBML number and where it ends; all ones mean unknown.
+fn vint(bytes: &[u8], at: usize) -> Option<(Option<u64>, usize)> {
+    let first = *bytes.get(at)?;
+    let width = first.leading_zeros() as usize + 1;
+    if width > 8 {
+        return None;
+    }
+    let rest = bytes.get(at + 1..at + width)?;
+    let value = rest
+        .iter()
+        .fold(u64::from(first) & !(1 << (8 - width)) & 0xFF, |value, byte| value << 8 | u64::from(*byte));
+    let unknown = (1u64 << (7 * width)) - 1;
+    Some(((value != unknown).then_some(value), at + width))
+}
+
+/// The chunk that holds the media must fit, unless its size is one of those that recorders write when they do not know.
+fn riff(file: &mut (impl Read + Seek), len: u64, media: [u8; 4]) -> io::Result<Option<&'static str>> {
+    let mut at = 12;
+    for _ in 0..MAX_BOXES {
+        if at + 12 > len {
+            break;
+        }
+        file.seek(SeekFrom::Start(at))?;
+        let mut header = [0; 12];
+        file.read_exact(&mut header)?;
+        let [n0, n1, n2, n3, a, b, c, d, kind @ ..] = header;
+        let size = u32::from_le_bytes([a, b, c, d]);
+        let end = at + 8 + u64::from(size);
+        let is_media = [n0, n1, n2, n3] == media && (media != *b"LIST" || kind == *b"movi");
+        if is_media && end > len + PADDING {
+            let placeholder = size == 0 || size >= 0x7FFF_F000;
+            return Ok((!placeholder).then_some("its media is cut"));
+        }
+        at = end + u64::from(size % 2);
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn put(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+        let size = u32::try_from(content.len() + 8).unwrap();
+        [&size.to_be_bytes()[..], name, content].concat()
+    }
+
+    fn words(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_be_bytes()).collect()
+    }
+
+    /// An index of three samples of 10 bytes in two chunks, the last ending at `end`.
+    fn moov(end: u32) -> Vec<u8> {
+        let tables = [
+            put(b"stsz", &words(&[0, 0, 3, 10, 10, 10])),
+            put(b"stsc", &words(&[0, 2, 1, 2, 1, 2, 1, 1])),
+            put(b"stco", &words(&[0, 2, 8, end - 10])),
+        ];
+        let minf = put(b"minf", &put(b"stbl", &tables.concat()));
+        put(b"moov", &put(b"trak", &put(b"mdia", &minf)))
+    }
+
+    fn missing_in(bytes: &[u8], mime: &str) -> Option<&'static str> {
+        missing(&mut Cursor::new(bytes), bytes.len() as u64, mime).unwrap()
+    }
+
+    #[test]
+    fn the_index_must_point_into_the_file() {
+        let index = moov(400);
+        let mut whole = [index.clone(), put(b"mdat", &[0; 1000])].concat();
+        whole.truncate(400);
+        assert_eq!(missing_in(&whole, "video/mp4"), None);
+        whole.truncate(399);
+        assert_eq!(missing_in(&whole, "video/mp4"), Some("its index points behind its end"));
+        assert_eq!(missing_in(&index[..index.len() - 1], "video/mp4"), Some("its index is cut"));
+    }
+
+    #[test]
+    fn fragments_must_be_whole() {
+        let file = [
+            put(b"ftyp", b"iso5"),
+            put(b"moof", &[]),
+            put(b"mdat", &[0; 50]),
+            put(b"moof", &[]),
+            put(b"mdat", &[0; 50]),
+        ]
+        .concat();
+        assert_eq!(missing_in(&file, "video/mp4"), None);
+        assert_eq!(missing_in(&file[..file.len() - 1], "video/mp4"), Some("its last fragment is cut"));
+        // What follows the media may be cut.
+        let file = [file, put(b"free", &[0; 50])].concat();
+        assert_eq!(missing_in(&file[..file.len() - 40], "video/mp4"), None);
+    }
+
+    #[test]
+    fn segments_and_chunks_must_fit() {
+        let mkv = |size: &[u8]| {
+            [&[0x1A, 0x45, 0xDF, 0xA3, 0x81, 0, 0x18, 0x53, 0x80, 0x67][..], size, &[0; 100]].concat()
+        };
+        assert_eq!(missing_in(&mkv(&[0x80 | 100]), "video/webm"), None);
+        assert_eq!(missing_in(&mkv(&[0x80 | 101]), "video/webm"), Some("its segment is cut"));
+        assert_eq!(missing_in(&mkv(&[0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]), "video/webm"), None);
+        let wav = |size: u32| [&b"RIFF\0\0\0\0WAVEdata"[..], &size.to_le_bytes(), &[0; 100]].concat();
+        assert_eq!(missing_in(&wav(100), "audio/wav"), None);
+        assert_eq!(missing_in(&wav(200), "audio/wav"), Some("its media is cut"));
+        for unknown in [0, u32::MAX, 0x7FFF_FFFF] {
+            assert_eq!(missing_in(&wav(unknown), "audio/wav"), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_break_it(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
+            cut in any::<prop::sample::Index>(),
+            noise in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let mut file = [moov(400), put(b"moof", &[1; 9]), put(b"mdat", &[0; 300])].concat();
+            for (at, byte) in changes {
+                let at = at.index(file.len());
+                file[at] = byte;
+            }
+            file.truncate(cut.index(file.len()));
+            for mime in ["video/mp4", "video/webm", "video/x-msvideo", "audio/wav"] {
+                missing_in(&file, mime);
+                missing_in(&noise, mime);
+            }
+        }
+    }
+}
