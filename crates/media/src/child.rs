@@ -16,12 +16,15 @@ use rustix::process::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::Child,
+    runtime::Handle,
     sync::oneshot,
     time::timeout,
 };
 
 /// The most bytes of standard error kept: what the log shows of a failure.
-const STDERR_KEPT: u64 = 4096;
+const STDERR_KEPT: usize = 4096;
+/// More descriptors than any reader of one file needs.
+const MAX_DESCRIPTORS: u64 = 64;
 
 /// What a child may use.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +48,7 @@ pub(crate) enum Ended {
         status: ExitStatus,
         /// Its standard output, whole.
         stdout: Vec<u8>,
-        /// The beginning of its standard error.
+        /// The end of its standard error.
         stderr: String,
     },
     /// Killed, for this reason.
@@ -56,21 +59,21 @@ pub(crate) enum Ended {
 /// ends, and the runtime's threads come and go.
 #[derive(Debug, Clone)]
 pub(crate) struct Spawner {
-    requests: mpsc::Sender<(Command, oneshot::Sender<io::Result<Child>>)>,
+    requests: mpsc::Sender<Request>,
+}
+
+struct Request {
+    command: Command,
+    limits: Limits,
+    answer: oneshot::Sender<io::Result<Ended>>,
 }
 
 impl Spawner {
+    /// Must be called inside a runtime: it is where children are awaited.
     pub(crate) fn start() -> io::Result<Self> {
-        let (requests, queue) = mpsc::channel::<(Command, oneshot::Sender<io::Result<Child>>)>();
-        let runtime = tokio::runtime::Handle::current();
-        thread::Builder::new().name("media-spawner".to_owned()).spawn(move || {
-            let _runtime = runtime.enter();
-            for (command, reply) in queue {
-                let mut command = tokio::process::Command::from(command);
-                // Nobody waits any more: the child, if it came to be, is killed by its drop.
-                let _ = reply.send(command.kill_on_drop(true).spawn());
-            }
-        })?;
+        let runtime = Handle::try_current().map_err(io::Error::other)?;
+        let (requests, queue) = mpsc::channel();
+        thread::Builder::new().name("media-spawner".to_owned()).spawn(move || serve(&queue, &runtime))?;
         Ok(Self { requests })
     }
 
@@ -86,23 +89,62 @@ impl Spawner {
             command.env("PATH", path);
         }
         confine(&mut command, limits);
-        let (reply, started) = oneshot::channel();
-        let gone = |_| io::Error::other("the spawner is gone");
-        self.requests.send((command, reply)).map_err(|_| gone(()))?;
-        let mut child = started.await.map_err(|_| gone(()))??;
-        let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let to_the_end = async {
-            let (stdout, stderr) = tokio::join!(read_bounded(stdout, limits.output), read_tail(stderr));
-            let Some(stdout) = stdout? else { return Ok(Ended::Killed("it wrote too much")) };
-            let status = child.wait().await?;
-            Ok(Ended::Exited { status, stdout, stderr })
+        let gone = || io::Error::other("the spawner is gone");
+        let (answer, ended) = oneshot::channel();
+        self.requests.send(Request { command, limits, answer }).map_err(|_| gone())?;
+        ended.await.map_err(|_| gone())?
+    }
+}
+
+fn serve(queue: &mpsc::Receiver<Request>, runtime: &Handle) {
+    let _entered = runtime.enter();
+    for Request { command, limits, answer } in queue {
+        if answer.is_closed() {
+            continue;
+        }
+        match tokio::process::Command::from(command).kill_on_drop(true).spawn() {
+            // A task of its own, so that whoever stops waiting need not stay for the burial.
+            Ok(child) => drop(runtime.spawn(Running::new(child).supervise(limits, answer))),
+            Err(error) => drop(answer.send(Err(error))),
+        }
+    }
+}
+
+/// A child and its group. The group comes first: it is dropped, and so killed, before its leader is reaped.
+struct Running {
+    group: Group,
+    child: Child,
+}
+
+impl Running {
+    fn new(child: Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self { group: Group(id.and_then(Pid::from_raw)), child }
+    }
+
+    async fn supervise(mut self, limits: Limits, mut answer: oneshot::Sender<io::Result<Ended>>) {
+        let ended = tokio::select! {
+            ended = timeout(limits.time, self.exited(limits.output)) => {
+                ended.unwrap_or(Ok(Ended::Killed("it took too long")))
+            }
+            () = answer.closed() => Ok(Ended::Killed("nobody waits for it")),
         };
-        let ended = timeout(limits.time, to_the_end).await.unwrap_or(Ok(Ended::Killed("it took too long")));
+        let Self { group, mut child } = self;
         drop(group);
         // Reaped here, so that no zombie waits for the runtime to come by.
-        child.wait().await?;
-        ended
+        let reaped = child.wait().await;
+        let _ = answer.send(reaped.and(ended));
+    }
+
+    async fn exited(&mut self, most: u64) -> io::Result<Ended> {
+        let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
+        match tokio::try_join!(read_bounded(stdout, most), read_tail(stderr)) {
+            Ok((stdout, stderr)) => Ok(Ended::Exited { status: self.child.wait().await?, stdout, stderr }),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                Ok(Ended::Killed("it wrote too much"))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -130,7 +172,7 @@ fn confine(command: &mut Command, limits: Limits) {
         (Resource::As, limits.memory),
         (Resource::Core, 0),
         (Resource::Fsize, 0),
-        (Resource::Nofile, 64),
+        (Resource::Nofile, MAX_DESCRIPTORS),
     ];
     let before_exec = move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -149,22 +191,29 @@ fn confine(command: &mut Command, limits: Limits) {
     }
 }
 
-/// All of it, or `None` when there is more than that.
-async fn read_bounded(stream: Option<impl AsyncRead + Unpin>, most: u64) -> io::Result<Option<Vec<u8>>> {
+/// All of it; more than that is an error, at once.
+async fn read_bounded(stream: Option<impl AsyncRead + Unpin>, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(stream) = stream {
         stream.take(most + 1).read_to_end(&mut bytes).await?;
     }
-    Ok((bytes.len() as u64 <= most).then_some(bytes))
+    if bytes.len() as u64 > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
-/// The beginning of it; the rest is read and thrown away, so that the child does not block.
-async fn read_tail(stream: Option<impl AsyncRead + Unpin>) -> String {
-    let Some(mut stream) = stream else { return String::new() };
-    let mut bytes = Vec::new();
-    let kept = (&mut stream).take(STDERR_KEPT).read_to_end(&mut bytes).await;
-    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
-    kept.map_or_else(|error| error.to_string(), |_| String::from_utf8_lossy(&bytes).trim().to_owned())
+/// The end of it: there the reason stands. All of it is read, so that the child does not block.
+async fn read_tail(stream: Option<impl AsyncRead + Unpin>) -> io::Result<String> {
+    let (mut tail, mut piece) = (Vec::new(), [0; STDERR_KEPT]);
+    if let Some(mut stream) = stream {
+        loop {
+            let len = stream.read(&mut piece).await?;
+            if len == 0 {
+                break;
+            }
+            tail.extend_from_slice(&piece[..len]);
+            tail.drain(..tail.len().saturating_sub(STDERR_KEPT));
+        }
+    }
+    Ok(String::from_utf8_lossy(&tail).trim().to_owned())
 }
 
 /// For the log: `exit status: 1`, or the signal.

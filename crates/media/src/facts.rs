@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::{
     Error, Facts, Sniffed,
-    probe::{broken, guess},
+    probe::{broken, unreadable},
 };
 
 /// Longest duration that is believed: about 31 years, in seconds.
@@ -122,7 +122,7 @@ pub(crate) fn read(probe: &Probe, sniffed: &Sniffed) -> Result<Facts, Error> {
         (Some(_), _) if image => MediaKind::Image,
         (Some(_), _) => MediaKind::Video,
         (None, Some(_)) => MediaKind::Audio,
-        (None, None) => return Err(without_tracks(sniffed)),
+        (None, None) => return Err(unreadable(sniffed, "neither picture nor sound")),
     };
     let main = main_stream(probe, kind);
     let find = |index: Option<u32>| probe.streams.iter().find(|stream| Some(stream.index) == index);
@@ -156,13 +156,6 @@ pub(crate) fn read(probe: &Probe, sniffed: &Sniffed) -> Result<Facts, Error> {
         MediaKind::Video => probe.format.format_name.clone(),
     };
     Ok(Facts { kind, mime, duration, upright, format, technical })
-}
-
-fn without_tracks(sniffed: &Sniffed) -> Error {
-    match sniffed {
-        Sniffed::Unknown => Error::NotMedia { mime: "application/octet-stream".to_owned() },
-        Sniffed::Media { .. } | Sniffed::Other { .. } => broken(guess(sniffed), "neither picture nor sound"),
-    }
 }
 
 /// What the limits call an audio format: the codec, with the container's name where that is what people say.

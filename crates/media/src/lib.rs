@@ -5,6 +5,7 @@
 
 mod child;
 mod facts;
+mod installed;
 mod picture;
 mod probe;
 mod sniff;
@@ -109,7 +110,7 @@ impl Media {
     /// # Errors
     /// [`Error::NotInstalled`] when they do not.
     pub fn start(config: Config) -> Result<Self, Error> {
-        probe::check_installed(&config.ffprobe)?;
+        installed::check(&config.ffprobe)?;
         let turns = Arc::new(Semaphore::new(config.probes.max(1)));
         Ok(Self { config: Arc::new(config), spawner: child::Spawner::start()?, turns })
     }

@@ -1,9 +1,6 @@
 //! The ffprobe command, asked once or twice per file. What it says is read by [`crate::facts`].
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{ffi::OsString, os::unix::process::ExitStatusExt, path::Path, process::Command};
 
 use reelhouse_api::MediaKind;
 
@@ -15,28 +12,18 @@ use crate::{
 
 /// Packets whose frames must decode: enough that both tracks of an interleaved file are among them.
 const FIRST_PACKETS: u32 = 48;
+/// Bytes of an answer. An ordinary one has 10 KB.
+const MAX_ANSWER: u64 = 4 << 20;
+/// Bytes of address space: libraries and stacks count, so the bound is generous.
+const MAX_MEMORY: u64 = 4 << 30;
 
 /// Containers and elementary streams. No playlist, no script, no text, no image sequence, nothing that opens another
 /// file or address.
 const DEMUXERS: &str = "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,flv,ogg,wav,w64,aiff,caf,flac,mp3,aac,ac3,eac3,\
-     dts,amr,asf,rm,mxf,ivf,yuv4mpegpipe,h264,hevc,vc1,obu,dv,gxf,nut,tta,wv,ape,au,dsf";
+     dts,truehd,amr,asf,rm,mxf,ivf,yuv4mpegpipe,h264,hevc,vc1,obu,dv,gxf,nut,tta,wv,ape,au,dsf";
 
 const ENTRIES: &str =
     "format:format_tags:stream:stream_tags:stream_disposition:stream_side_data:frame=stream_index";
-
-/// Runs the program once, before anything depends on it.
-pub(crate) fn check_installed(program: &Path) -> Result<(), Error> {
-    let not_installed = |reason: String| Error::NotInstalled { program: program.to_owned(), reason };
-    #[expect(clippy::disallowed_methods, reason = "this room starts the children")]
-    let status = Command::new(program)
-        .arg("-version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .map_err(|error| not_installed(error.to_string()))?;
-    if status.success() { Ok(()) } else { Err(not_installed(describe(status))) }
-}
 
 /// Probes a file and decodes its first frames.
 pub(crate) async fn examine(
@@ -71,28 +58,31 @@ async fn run(
     if let Some(stream) = only {
         command.args(["-select_streams", &stream.to_string()]);
     }
-    let mut input = std::ffi::OsString::from("file:");
+    let mut input = OsString::from("file:");
     input.push(path);
     command.arg("-i").arg(input);
     let limits = Limits {
         time: config.probe_timeout,
-        output: 8 << 20,
-        cpu_seconds: config.probe_timeout.as_secs().max(1),
-        memory: 4 << 30,
+        output: MAX_ANSWER,
+        // One thread cannot use more than the wall clock gives; rounded up.
+        cpu_seconds: config.probe_timeout.as_secs() + 1,
+        memory: MAX_MEMORY,
     };
     let (status, stdout, stderr) = match spawner.run(command, limits).await? {
         Ended::Exited { status, stdout, stderr } => (status, stdout, stderr),
         Ended::Killed(reason) => return Err(broken(guess(sniffed), reason)),
     };
     if !status.success() {
-        return Err(unreadable(sniffed, format!("{}: {stderr}", describe(status))));
+        let reason = format!("{}: {stderr}", describe(status));
+        let crashed = status.signal().is_some();
+        return Err(if crashed { broken(guess(sniffed), reason) } else { unreadable(sniffed, reason) });
     }
     serde_json::from_slice(&stdout)
         .map_err(|error| broken(guess(sniffed), format!("the probe's answer: {error}")))
 }
 
-/// A file that no demuxer takes: broken if its first bytes promised media, else no media at all.
-fn unreadable(sniffed: &Sniffed, reason: String) -> Error {
+/// A file in which no demuxer finds a track: broken if its first bytes promised media, else no media at all.
+pub(crate) fn unreadable(sniffed: &Sniffed, reason: impl Into<String>) -> Error {
     match sniffed {
         Sniffed::Media { kind, .. } => broken(*kind, reason),
         Sniffed::Unknown => Error::NotMedia { mime: "application/octet-stream".to_owned() },
@@ -101,7 +91,7 @@ fn unreadable(sniffed: &Sniffed, reason: String) -> Error {
 }
 
 /// What a file would have been.
-pub(crate) fn guess(sniffed: &Sniffed) -> MediaKind {
+fn guess(sniffed: &Sniffed) -> MediaKind {
     match sniffed {
         Sniffed::Media { kind, .. } => *kind,
         Sniffed::Unknown | Sniffed::Other { .. } => MediaKind::Video,

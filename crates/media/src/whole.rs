@@ -9,10 +9,7 @@ use std::{
     path::Path,
 };
 
-use crate::{
-    Error, Sniffed,
-    probe::{broken, guess},
-};
+use crate::{Error, Sniffed, probe::broken};
 
 /// An index larger than this is left to the prober.
 const MAX_INDEX: u64 = 64 << 20;
@@ -26,8 +23,8 @@ const PADDING: u64 = 8;
 /// # Errors
 /// [`Error::Broken`] when the index points behind the file's end.
 pub(crate) async fn check(path: &Path, sniffed: &Sniffed) -> Result<(), Error> {
-    let Sniffed::Media { mime, .. } = sniffed else { return Ok(()) };
-    let (mime, path) = (*mime, path.to_owned());
+    let Sniffed::Media { kind, mime } = *sniffed else { return Ok(()) };
+    let path = path.to_owned();
     let read = tokio::task::spawn_blocking(move || {
         let mut file = File::open(path)?;
         let len = file.metadata()?.len();
@@ -35,9 +32,9 @@ pub(crate) async fn check(path: &Path, sniffed: &Sniffed) -> Result<(), Error> {
     });
     match read.await {
         Ok(Ok(None)) => Ok(()),
-        Ok(Ok(Some(what))) => Err(broken(guess(sniffed), what)),
+        Ok(Ok(Some(what))) => Err(broken(kind, what)),
         Ok(Err(error)) => Err(error.into()),
-        Err(stopped) => Err(broken(guess(sniffed), format!("its index could not be read: {stopped}"))),
+        Err(stopped) => Err(broken(kind, format!("its index could not be read: {stopped}"))),
     }
 }
 
