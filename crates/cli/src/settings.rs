@@ -17,7 +17,7 @@ const DEFAULT_FILE: &str = "reelhouse.toml";
 const MIN_KEY_CHARS: usize = 16;
 
 macro_rules! settings {
-    ($($(#[doc = $doc:literal])+ #[env = $env:literal, value = $value:literal, default = $shown:literal] $name:ident: $type:ty = $default:expr,)*) => {
+    ($($help:literal $name:ident: $type:ty = $default:expr, [$env:literal, $value:literal, default: $shown:literal];)*) => {
         /// The settings as flags and environment give them: absent ones stay absent.
         #[derive(Args, Serialize)]
         pub(crate) struct SettingsArgs {
@@ -26,9 +26,9 @@ macro_rules! settings {
             #[serde(skip)]
             config: Option<PathBuf>,
             $(
-                $(#[doc = $doc])+
-                #[doc = concat!("[default: ", $shown, "]")]
-                #[arg(long, env = $env, value_name = $value, hide_env_values = true)]
+                #[doc = $help]
+                #[arg(long, env = $env, value_name = $value, hide_env_values = true,
+                      help = concat!($help, "\n[default: ", $shown, "]"))]
                 #[serde(skip_serializing_if = "Option::is_none")]
                 $name: Option<$type>,
             )*
@@ -37,7 +37,7 @@ macro_rules! settings {
         /// The settings in force.
         #[derive(Serialize, Deserialize)]
         pub(crate) struct Settings {
-            $($(#[doc = $doc])+ pub $name: $type,)*
+            $(#[doc = $help] pub $name: $type,)*
             /// Bounds on media: the profile's numbers, and what the file changes of them.
             #[serde(flatten)]
             pub bounds: Limits,
@@ -54,42 +54,42 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Address and port to listen on; port 0 takes a free one
-    #[env = "REELHOUSE_LISTEN", value = "IP:PORT", default = "127.0.0.1:8080"]
+    "Address and port to listen on; port 0 takes a free one"
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)),
+    ["REELHOUSE_LISTEN", "IP:PORT", default: "127.0.0.1:8080"];
 
-    /// The folder that holds everything: database, originals, staging. Made with mode 0700; one server at a time
-    #[env = "REELHOUSE_DATA_DIR", value = "FOLDER", default = "./reelhouse-data"]
+    "The folder that holds everything: database, originals, staging. Made with mode 0700; one server at a time"
     data_dir: PathBuf = "./reelhouse-data".into(),
+    ["REELHOUSE_DATA_DIR", "FOLDER", default: "./reelhouse-data"];
 
-    /// A key for the account `default`: any string of 16 or more characters
-    #[env = "REELHOUSE_API_KEY", value = "KEY", default = "the first start makes one and prints it once"]
+    "A key for the account `default`: any string of 16 or more characters"
     api_key: String = String::new(),
+    ["REELHOUSE_API_KEY", "KEY", default: "the first start makes one and prints it once"];
 
-    /// Base of every URL handed out, for instance https://media.example.org
-    #[env = "REELHOUSE_PUBLIC_URL", value = "URL", default = "the request's own scheme and Host"]
+    "Base of every URL handed out, for instance https://media.example.org"
     public_url: String = String::new(),
+    ["REELHOUSE_PUBLIC_URL", "URL", default: "the request's own scheme and Host"];
 
-    /// What is logged: a tracing filter such as `info` or `reelhouse_store=debug`. Text on a terminal, JSON otherwise
-    #[env = "REELHOUSE_LOG", value = "FILTER", default = "info"]
+    "What is logged: a tracing filter such as `info` or `reelhouse_store=debug`. Text on a terminal, JSON otherwise"
     log: String = "info".to_owned(),
+    ["REELHOUSE_LOG", "FILTER", default: "info"];
 
-    /// What is taken: `twelvelabs` (the original's numbers) or `permissive`. The file's tables [video], [audio] and
-    /// [image] change single numbers; 0 takes a bound away
-    #[env = "REELHOUSE_LIMITS", value = "PROFILE", default = "twelvelabs"]
+    "What is taken: `twelvelabs` (the original's numbers) or `permissive`. The file's tables [video], [audio] and \
+     [image] change single numbers; 0 takes a bound away"
     limits: LimitsProfile = LimitsProfile::default(),
+    ["REELHOUSE_LIMITS", "PROFILE", default: "twelvelabs"];
 
-    /// The most bytes all running uploads together may take in staging; further uploads wait their turn
-    #[env = "REELHOUSE_MAX_STAGED_BYTES", value = "BYTES", default = "17179869184, 16 GiB"]
+    "The most bytes all running uploads together may take in staging; further uploads wait their turn"
     max_staged_bytes: u64 = 16 << 30,
+    ["REELHOUSE_MAX_STAGED_BYTES", "BYTES", default: "17179869184, 16 GiB"];
 
-    /// The most files looked at at once; further ones wait their turn
-    #[env = "REELHOUSE_PROBES", value = "N", default = "the number of cores"]
+    "The most files looked at at once; further ones wait their turn"
     probes: usize = std::thread::available_parallelism().map_or(2, usize::from),
+    ["REELHOUSE_PROBES", "N", default: "the number of cores"];
 
-    /// The program that reads media files
-    #[env = "REELHOUSE_FFPROBE", value = "PROGRAM", default = "ffprobe"]
+    "The program that reads media files"
     ffprobe: PathBuf = "ffprobe".into(),
+    ["REELHOUSE_FFPROBE", "PROGRAM", default: "ffprobe"];
 }
 
 impl SettingsArgs {

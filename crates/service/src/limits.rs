@@ -42,6 +42,7 @@ pub struct Limits {
 
 /// Bounds of videos. Resolutions are judged upright, as they are shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct VideoLimits {
     /// Bytes of a local file.
     pub max_size: u64,
@@ -67,6 +68,7 @@ pub struct VideoLimits {
 
 /// Bounds of audio.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AudioLimits {
     /// Bytes of a local file.
     pub max_size: u64,
@@ -82,6 +84,7 @@ pub struct AudioLimits {
 
 /// Bounds of images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ImageLimits {
     /// Bytes.
     pub max_size: u64,

@@ -35,6 +35,32 @@ pub(crate) fn reelhouse(data_dir: &Path) -> Command {
     command
 }
 
+/// What a command says that must end in failure by itself.
+pub(crate) fn refused(command: &mut Command) -> String {
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let status = wait_for_exit(&mut child);
+    assert!(!status.success(), "it was not refused");
+    let mut says = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut says).unwrap();
+    says
+}
+
+fn wait_for_exit(child: &mut Child) -> ExitStatus {
+    let since = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        let patient = since.elapsed() < PATIENCE;
+        if !patient {
+            let _ = child.kill().and_then(|()| child.wait());
+        }
+        assert!(patient, "it does not end");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// A running server. Killed, and its folder removed, when dropped.
 pub(crate) struct TestServer {
     child: Child,
@@ -108,14 +134,7 @@ impl TestServer {
     }
 
     pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
-        let since = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(since.elapsed() < PATIENCE, "the server does not end");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_for_exit(&mut self.child)
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use sqlx::Connection;
 
 use crate::{
-    harness::{Folder, KEY, TestServer, client, eventually, read_all, reelhouse},
+    harness::{Folder, KEY, TestServer, client, eventually, read_all, reelhouse, refused},
     media,
 };
 
@@ -102,21 +102,30 @@ async fn the_first_key_is_made_and_shown_once() {
 async fn settings_come_from_file_environment_and_flags() {
     let dir = tempfile::TempDir::new().unwrap();
     let file = dir.path().join("reelhouse.toml");
-    let run = |contents: &str, flags: &[&str]| {
+    let serve = |contents: &str, flags: &[&str]| {
         std::fs::write(&file, contents).unwrap();
-        let output =
-            reelhouse(dir.path()).arg("serve").arg("--config").arg(&file).args(flags).output().unwrap();
-        assert!(!output.status.success());
-        String::from_utf8(output.stderr).unwrap()
+        let mut command = reelhouse(dir.path());
+        command.arg("serve").arg("--config").arg(&file).args(flags).env_remove("REELHOUSE_LISTEN");
+        command
     };
+    assert!(refused(&mut serve("listen = \"nonsense\"", &[])).contains("listen"));
+    assert!(refused(&mut serve("lissten = \"127.0.0.1:0\"", &[])).contains("unknown setting `lissten`"));
+    assert!(refused(&mut serve("[video]\nmin_duraton = 1.0", &[])).contains("unknown field"));
+    assert!(refused(&mut serve("api_key = \"short\"", &[])).contains("at least 16 are needed"));
+    assert!(refused(&mut serve("", &["--public-url", "ftp://x"])).contains("does not begin with http"));
+    assert!(refused(&mut serve("ffprobe = \"/no/such/ffprobe\"", &[])).contains("/no/such/ffprobe"));
+    assert!(refused(&mut serve("ffprobe = \"true\"", &[])).contains("it is not ffprobe"));
+    // Later ones win: what the environment says is not asked of the file, and a flag beats both.
+    let good_file = "ffprobe = \"/of/the/file\"";
     assert!(
-        run("listen = \"nonsense\"", &[]).contains("listen"),
-        "the environment wins over the file, but both must parse"
+        refused(serve(good_file, &[]).env("REELHOUSE_FFPROBE", "/of/the/environment"))
+            .contains("/of/the/environment")
     );
-    assert!(run("lissten = \"127.0.0.1:0\"", &[]).contains("unknown setting `lissten`"));
-    assert!(run("api_key = \"short\"", &[]).contains("at least 16 are needed"));
-    assert!(run("", &["--public-url", "ftp://x"]).contains("does not begin with http"));
-    assert!(run("ffprobe = \"/no/such/ffprobe\"", &[]).contains("/no/such/ffprobe"));
+    let flags = ["--ffprobe", "/of/the/flag"];
+    assert!(
+        refused(serve(good_file, &flags).env("REELHOUSE_FFPROBE", "/of/the/environment"))
+            .contains("/of/the/flag")
+    );
     let help = reelhouse(dir.path()).args(["serve", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     for name in [
