@@ -11,9 +11,11 @@ mod id;
 mod page;
 pub mod paths;
 mod technical;
+mod units;
 
 pub use asset::{Asset, AssetDetail, Hls, Method, RenditionStatus, Status, Thumbnail};
-pub use fault::{ErrorBody, Fault, Resolution};
+pub use fault::{ErrorBody, Fault, FaultDoc};
 pub use id::{AssetId, IdMaker};
 pub use page::{Page, PageInfo};
 pub use technical::{AudioStream, MediaKind, TechnicalMetadata, VideoStream};
+pub use units::{Resolution, Size};

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use settings::SettingsArgs;
+use settings::{FolderArgs, SettingsArgs};
 
 /// Self-hosted media assets: upload video, audio and images; play, show, list them; lose none.
 #[derive(Parser)]
@@ -28,12 +28,19 @@ enum Command {
     /// Make, list and revoke API keys, while the server runs or not.
     Keys {
         #[command(flatten)]
-        settings: SettingsArgs,
+        folder: FolderArgs,
         #[command(subcommand)]
         command: commands::keys::Command,
     },
+    /// List accounts and set their quotas, while the server runs or not.
+    Accounts {
+        #[command(flatten)]
+        folder: FolderArgs,
+        #[command(subcommand)]
+        command: commands::accounts::Command,
+    },
     /// Check that every asset has its bytes and every byte its asset. Changes nothing; exit code 1 if something is wrong.
-    Doctor(SettingsArgs),
+    Doctor(FolderArgs),
 }
 
 fn main() -> ExitCode {
@@ -51,7 +58,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let code = runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => commands::serve::run(args.load()?).await,
-            Command::Keys { settings, command } => commands::keys::run(settings.load()?, command).await,
+            Command::Keys { folder, command } => commands::keys::run(folder.load()?, command).await,
+            Command::Accounts { folder, command } => commands::accounts::run(folder.load()?, command).await,
             Command::Doctor(args) => commands::doctor::run(args.load()?).await,
         }
     })?;

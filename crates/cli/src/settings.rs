@@ -19,7 +19,7 @@ const MIN_KEY_CHARS: usize = 16;
 macro_rules! settings {
     ($($help:literal $name:ident: $type:ty = $default:expr, [$env:literal, $value:literal, default: $shown:literal];)*) => {
         /// The settings as flags and environment give them: absent ones stay absent.
-        #[derive(Args, Serialize)]
+        #[derive(Args, Serialize, Default)]
         pub(crate) struct SettingsArgs {
             /// The settings file, TOML; ./reelhouse.toml when it exists
             #[arg(long, env = "REELHOUSE_CONFIG", value_name = "FILE")]
@@ -79,6 +79,14 @@ settings! {
     limits: LimitsProfile = LimitsProfile::default(),
     ["REELHOUSE_LIMITS", "PROFILE", default: "twelvelabs"];
 
+    "The most uploads an account may begin in a minute; 0 for no bound. Who is ahead of it waits up to 10 s, then is refused"
+    rate_upload_rpm: u32 = 600,
+    ["REELHOUSE_RATE_UPLOAD_RPM", "N", default: "600"];
+
+    "The most uploads an account may begin in a day; 0 for no bound"
+    rate_upload_rpd: u32 = 100_000,
+    ["REELHOUSE_RATE_UPLOAD_RPD", "N", default: "100000"];
+
     "The most bytes all running uploads together may take in staging; further uploads wait their turn"
     max_staged_bytes: u64 = 16 << 30,
     ["REELHOUSE_MAX_STAGED_BYTES", "BYTES", default: "17179869184, 16 GiB"];
@@ -90,6 +98,23 @@ settings! {
     "The program that reads media files"
     ffprobe: PathBuf = "ffprobe".into(),
     ["REELHOUSE_FFPROBE", "PROGRAM", default: "ffprobe"];
+}
+
+/// What a command beside the server needs to know: where the data are.
+#[derive(Args)]
+pub(crate) struct FolderArgs {
+    /// The settings file, TOML; ./reelhouse.toml when it exists
+    #[arg(long, env = "REELHOUSE_CONFIG", value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// The server's data folder
+    #[arg(long, env = "REELHOUSE_DATA_DIR", value_name = "FOLDER", global = true)]
+    data_dir: Option<PathBuf>,
+}
+
+impl FolderArgs {
+    pub(crate) fn load(self) -> anyhow::Result<Settings> {
+        SettingsArgs { config: self.config, data_dir: self.data_dir, ..SettingsArgs::default() }.load()
+    }
 }
 
 impl SettingsArgs {

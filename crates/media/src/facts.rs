@@ -124,7 +124,6 @@ pub(crate) fn read(probe: &Probe, sniffed: &Sniffed) -> Result<Facts, Error> {
         (None, Some(_)) => MediaKind::Audio,
         (None, None) => return Err(unreadable(sniffed, "neither picture nor sound")),
     };
-    let main = main_stream(probe, kind);
     let find = |index: Option<u32>| probe.streams.iter().find(|stream| Some(stream.index) == index);
     let video = find(main_stream(probe, MediaKind::Video));
     let audio = find(main_stream(probe, MediaKind::Audio));
@@ -151,27 +150,35 @@ pub(crate) fn read(probe: &Probe, sniffed: &Sniffed) -> Result<Facts, Error> {
         MediaKind::Video | MediaKind::Audio => metadata(probe, video, audio, &mime),
     };
     let format = match kind {
-        MediaKind::Audio => audio_format(find(main)),
+        MediaKind::Audio => audio_format(&mime, audio),
         MediaKind::Image => mime.trim_start_matches("image/").to_ascii_uppercase(),
         MediaKind::Video => probe.format.format_name.clone(),
     };
     Ok(Facts { kind, mime, duration, upright, format, technical })
 }
 
-/// What the limits call an audio format: the codec, with the container's name where that is what people say.
-fn audio_format(stream: Option<&Stream>) -> String {
+/// What the limits call an audio format. MP3, FLAC and WAV are files of that kind; elsewhere the codec has the name,
+/// or the container where the codec is one of those three's.
+fn audio_format(mime: &str, stream: Option<&Stream>) -> String {
     let codec = stream.and_then(|stream| stream.codec_name.as_deref()).unwrap_or("unknown");
-    match codec {
-        "mp3" => "MP3".to_owned(),
-        "flac" => "FLAC".to_owned(),
-        "opus" => "Opus".to_owned(),
-        "vorbis" => "Vorbis".to_owned(),
-        "alac" => "ALAC".to_owned(),
-        pcm if pcm.starts_with("pcm_") => "WAV".to_owned(),
-        wma if wma.starts_with("wma") => "WMA".to_owned(),
-        amr if amr.starts_with("amr") => "AMR".to_owned(),
-        other => other.to_ascii_uppercase(),
+    let pcm = codec.starts_with("pcm_");
+    match (mime, codec) {
+        ("audio/mpeg", "mp3") => "MP3".to_owned(),
+        ("audio/flac", "flac") => "FLAC".to_owned(),
+        ("audio/wav", _) if pcm => "WAV".to_owned(),
+        (_, "mp3" | "flac") => container_name(mime),
+        _ if pcm => container_name(mime),
+        (_, "opus") => "Opus".to_owned(),
+        (_, "vorbis") => "Vorbis".to_owned(),
+        (_, wma) if wma.starts_with("wma") => "WMA".to_owned(),
+        (_, amr) if amr.starts_with("amr") => "AMR".to_owned(),
+        (_, other) => other.to_ascii_uppercase(),
     }
+}
+
+/// `audio/x-matroska` is `MATROSKA`.
+fn container_name(mime: &str) -> String {
+    mime.trim_start_matches("audio/").trim_start_matches("x-").to_ascii_uppercase()
 }
 
 /// The type of what was found, which may be less than the container could hold.

@@ -4,9 +4,16 @@ use axum::{Router, extract::Request, middleware};
 use http::{HeaderName, Method};
 use reelhouse_api::Fault;
 use reelhouse_service::Service;
-use tower_http::cors::{AllowHeaders, Any, CorsLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{AllowHeaders, Any, CorsLayer},
+};
 
-use crate::{Timeouts, drain, error::Error, routes, trace};
+use crate::{
+    Timeouts, drain,
+    error::{self, Error},
+    routes, trace,
+};
 
 /// What handlers may use.
 #[derive(Debug, Clone)]
@@ -34,6 +41,7 @@ impl App {
                 Error::from(Fault::MethodNotAllowed { method: request.method().to_string() })
             })
             .with_state(self)
+            .layer(CatchPanicLayer::custom(error::of_panic))
             .layer(middleware::from_fn(move |request, next| {
                 drain::lend_body(timeouts.body_idle, request, next)
             }))
@@ -57,6 +65,10 @@ fn cors() -> CorsLayer {
                 "location",
                 "retry-after",
                 "x-api-version",
+                "x-ratelimit-request-limit",
+                "x-ratelimit-request-remaining",
+                "x-ratelimit-request-reset",
+                "x-ratelimit-request-used",
                 "x-request-id",
             ]
             .map(HeaderName::from_static),

@@ -10,6 +10,7 @@ use crate::{
     drain::{Idle, Patience},
     error::{Error, Result},
     form::{Form, FormError},
+    query,
 };
 
 /// The most bytes of all parts but the file.
@@ -94,8 +95,8 @@ where
     form.finish().await?;
 
     let mut new = NewAsset {
-        enable_hls: bind_bool("enable_hls", fields.enable_hls.as_deref())?,
-        enable_thumbnail: bind_bool("enable_thumbnail", fields.enable_thumbnail.as_deref())?,
+        enable_hls: query::bind_bool("enable_hls", fields.enable_hls.as_deref())?,
+        enable_thumbnail: query::bind_bool("enable_thumbnail", fields.enable_thumbnail.as_deref())?,
         filename: fields.filename,
         part_filename: None,
     };
@@ -148,21 +149,6 @@ where
         text.extend_from_slice(&bytes);
     }
     Ok(text)
-}
-
-/// What Go's `strconv.ParseBool` takes: the original's framework binds with it. Empty is false.
-fn bind_bool(parameter: &'static str, text: Option<&str>) -> Result<bool, Fault> {
-    match text.unwrap_or_default() {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        other => {
-            let shown: String = other.chars().take(100).collect();
-            Err(Fault::ParameterInvalid {
-                parameter,
-                reason: format!("\"{shown}\" is neither true nor false."),
-            })
-        }
-    }
 }
 
 impl From<FormError> for Error {

@@ -6,8 +6,7 @@ use axum::{
 };
 use http::request::Parts;
 use reelhouse_api::{AssetId, Fault};
-use reelhouse_service::ApiKey;
-use reelhouse_service::Caller;
+use reelhouse_service::{Admission, ApiKey, Caller};
 
 use crate::{App, error::Error};
 
@@ -43,6 +42,24 @@ impl FromRequestParts<App> for MayWrite {
     }
 }
 
+/// A caller whose account may begin an upload now: not ahead of its rate, and with room in its quota.
+#[derive(Debug)]
+pub(crate) struct MayUpload {
+    pub(crate) caller: Caller,
+    /// What the account has left; `None` where no rate holds.
+    pub(crate) admission: Option<Admission>,
+}
+
+impl FromRequestParts<App> for MayUpload {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let MayWrite(caller) = MayWrite::from_request_parts(parts, app).await?;
+        let admission = app.service.admit_upload(&caller).await?;
+        Ok(Self { caller, admission })
+    }
+}
+
 /// The asset a path names. An id that cannot be one names nothing: 404, like any unknown id.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NamedAsset(pub(crate) AssetId);
@@ -60,5 +77,5 @@ impl<S: Send + Sync> FromRequestParts<S> for NamedAsset {
 
 /// 404 for an id as the caller wrote it.
 pub(crate) fn asset_not_found(id: impl ToString) -> Error {
-    Fault::ResourceNotExist { resource_id: id.to_string(), collection: "assets" }.into()
+    Fault::ResourceNotExist { resource_id: id.to_string(), collection_name: "assets" }.into()
 }

@@ -1,4 +1,4 @@
-//! The query of GET /assets. Nonsense is a 400 that names the parameter and the value; nothing is clamped in silence.
+//! Queries, and values as text in queries and forms. Nonsense is a 400 that names the parameter and the value; nothing is clamped in silence.
 
 use reelhouse_api::{AssetId, Fault, MediaKind};
 use reelhouse_service::AssetQuery;
@@ -34,11 +34,28 @@ pub(crate) fn parse_assets(query: &str) -> Result<AssetQuery, Fault> {
                     }
                 }
             }
+            "filename" => parsed.filename = value.into_owned(),
             // A newer SDK's parameter: not ours to refuse.
             _ => {}
         }
     }
     Ok(parsed)
+}
+
+/// Reads the query of a delete.
+pub(crate) fn parse_force(query: &str) -> Result<bool, Fault> {
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    let force = parameters.find(|(key, _)| key == "force").map(|(_, value)| value);
+    bind_bool("force", force.as_deref())
+}
+
+/// What Go's `strconv.ParseBool` takes: the original's framework binds with it. Empty is false.
+pub(crate) fn bind_bool(parameter: &'static str, text: Option<&str>) -> Result<bool, Fault> {
+    match text.unwrap_or_default() {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        other => Err(invalid(parameter, other, "is neither true nor false")),
+    }
 }
 
 /// One value, or the values of a JSON array of strings.

@@ -2,7 +2,7 @@
 
 use reelhouse_api::{AssetId, Fault, MediaKind, Method, Page, PageInfo, RenditionStatus, Status};
 use reelhouse_media::Facts;
-use reelhouse_store::{AssetQuery, AssetRecord, BlobKey};
+use reelhouse_store::{AssetQuery, AssetRecord, BlobKey, Removal};
 
 use crate::{
     Caller, Service, Upload,
@@ -58,11 +58,16 @@ impl Service {
                 thumbnail_status: new.enable_thumbnail.then_some(RenditionStatus::Pending),
                 technical_metadata: Some(Box::new(technical)),
             };
-            service.store.publish(arrived.bytes, &asset).await.map_err(|error| {
-                tracing::error!(%error, "an upload could not be published");
-                Error::Fault(Fault::FileUnprocessable)
-            })?;
-            Ok(asset)
+            match service.store.publish(arrived.bytes, &asset).await {
+                Ok(()) => Ok(asset),
+                Err(reelhouse_store::Error::QuotaReached) => {
+                    Err(service.quota_fault(&asset.account, asset.size.unwrap_or_default()).await?)
+                }
+                Err(error) => {
+                    tracing::error!(%error, "an upload could not be published");
+                    Err(Error::Fault(Fault::FileUnprocessable))
+                }
+            }
         })
         .await
     }
@@ -84,14 +89,16 @@ impl Service {
         Ok(Page { data, page_info: PageInfo::new(query.page, query.page_limit, total) })
     }
 
-    /// Deletes an asset of the caller's; false if there is none. Runs to its end.
+    /// Deletes an asset of the caller's; with `force` even when something refers to it. Runs to its end.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn delete(&self, caller: &Caller, id: AssetId) -> Result<bool> {
+    pub async fn delete(&self, caller: &Caller, id: AssetId, force: bool) -> Result<Removal> {
         let (service, account) = (self.clone(), caller.account.clone());
-        self.run_to_end(async move { Ok(service.store.remove(&account, id, service.clock.now_ms()).await?) })
-            .await
+        self.run_to_end(async move {
+            Ok(service.store.remove(&account, id, force, service.clock.now_ms()).await?)
+        })
+        .await
     }
 
     /// The original of an asset of the caller's, open for reading.

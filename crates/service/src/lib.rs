@@ -9,6 +9,8 @@ mod error;
 mod filename;
 mod keys;
 mod limits;
+mod quota;
+mod rate;
 mod service;
 mod upload;
 
@@ -17,7 +19,8 @@ pub use clock::{Clock, SystemClock};
 pub use error::{Error, Result};
 pub use keys::Caller;
 pub use limits::{AudioLimits, ImageLimits, Limits, LimitsProfile, VideoLimits};
+pub use rate::Admission;
 pub use service::{Service, Settings};
 pub use upload::Upload;
 
-pub use reelhouse_store::{ApiKey, AssetQuery, AssetRecord};
+pub use reelhouse_store::{ApiKey, AssetQuery, AssetRecord, Removal};

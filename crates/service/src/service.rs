@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     Clock, Limits,
     error::{Error, Result},
+    rate::UploadRates,
 };
 
 /// What the verbs may use.
@@ -18,6 +19,10 @@ pub struct Settings {
     pub limits: Limits,
     /// The most bytes all uploads together may hold in staging; further uploads wait their turn.
     pub max_staged_bytes: u64,
+    /// The most uploads an account may begin in a minute; 0 for no bound.
+    pub rate_upload_rpm: u32,
+    /// The most uploads an account may begin in a day; 0 for no bound.
+    pub rate_upload_rpd: u32,
 }
 
 /// The verbs. Cheap to clone.
@@ -28,6 +33,7 @@ pub struct Service {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) staging_room: StagingRoom,
+    pub(crate) upload_rates: Arc<UploadRates>,
     ids: Arc<IdMaker>,
     tasks: TaskTracker,
 }
@@ -73,6 +79,7 @@ impl Service {
             clock,
             limits: Arc::new(settings.limits),
             staging_room: StagingRoom::new(settings.max_staged_bytes),
+            upload_rates: Arc::new(UploadRates::new(settings.rate_upload_rpm, settings.rate_upload_rpd)),
             ids: Arc::default(),
             tasks: TaskTracker::new(),
         }
@@ -99,6 +106,11 @@ impl Service {
     /// What the store said.
     pub async fn ready(&self) -> Result<()> {
         Ok(self.store.ping().await?)
+    }
+
+    /// Seconds since the epoch.
+    pub fn now_seconds(&self) -> i64 {
+        self.clock.now_ms().div_euclid(1000)
     }
 
     pub(crate) fn next_id(&self) -> Result<AssetId> {

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
+use sqlx::Row;
 use subtle::ConstantTimeEq;
 
 use crate::{Store, error::Result};
@@ -91,11 +92,78 @@ pub struct KeyRecord {
     hash: String,
 }
 
+/// An account: what it holds and what it may hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRecord {
+    /// Its name.
+    pub name: String,
+    /// Assets held.
+    pub asset_count: u64,
+    /// Bytes held, of originals.
+    pub asset_bytes: u64,
+    /// The most assets it may hold.
+    pub quota_assets: Option<u64>,
+    /// The most bytes it may hold.
+    pub quota_bytes: Option<u64>,
+}
+
+impl sqlx::FromRow<'_, sqlx::sqlite::SqliteRow> for AccountRecord {
+    fn from_row(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<Self> {
+        let number = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
+        let bound = |column| row.try_get::<Option<i64>, _>(column).map(|bound| bound.map(i64::unsigned_abs));
+        Ok(Self {
+            name: row.try_get("name")?,
+            asset_count: number("asset_count")?,
+            asset_bytes: number("asset_bytes")?,
+            quota_assets: bound("quota_assets")?,
+            quota_bytes: bound("quota_bytes")?,
+        })
+    }
+}
+
+const ACCOUNT_COLUMNS: &str = "name, asset_count, asset_bytes, quota_assets, quota_bytes";
 const KEY_COLUMNS: &str = "id, account, origin, read_only, created_at, hash";
 /// Hex digits of a hash that the database compares; the rest is compared here, in constant time.
 const LOOKUP_DIGITS: usize = 16;
 
 impl Store {
+    /// One account; `None` when no key was ever made for it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn account(&self, name: &str) -> Result<Option<AccountRecord>> {
+        let sql = format!("SELECT {ACCOUNT_COLUMNS} FROM account WHERE name = $1");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(name).fetch_optional(self.db.readers()).await?)
+    }
+
+    /// Every account, by name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn accounts(&self) -> Result<Vec<AccountRecord>> {
+        let sql = format!("SELECT {ACCOUNT_COLUMNS} FROM account ORDER BY name");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(self.db.readers()).await?)
+    }
+
+    /// Sets what an account may hold from now on; `None` for no bound. What it holds already stays. False if there is
+    /// no such account.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_quota(&self, name: &str, assets: Option<u64>, bytes: Option<u64>) -> Result<bool> {
+        let bound = |bound: Option<u64>| bound.map(|bound| i64::try_from(bound).unwrap_or(i64::MAX));
+        let mut tx = self.db.write().await?;
+        let changed = sqlx::query("UPDATE account SET quota_assets = $2, quota_bytes = $3 WHERE name = $1")
+            .bind(name)
+            .bind(bound(assets))
+            .bind(bound(bytes))
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+        tx.commit().await?;
+        Ok(changed > 0)
+    }
+
     /// Gives the account a key, making the account if it is new. Giving the same key twice changes its account.
     ///
     /// # Errors

@@ -1,11 +1,12 @@
 //! The rows of assets: reading them, and the one insert.
 
 use reelhouse_api::{AssetId, MediaKind, Method, RenditionStatus, Status, TechnicalMetadata};
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use crate::{
     Store,
     error::{Error, Result},
+    fold::{account_shard, fold},
 };
 
 /// An asset as it is remembered.
@@ -41,21 +42,8 @@ pub struct AssetRecord {
     pub technical_metadata: Option<Box<TechnicalMetadata>>,
 }
 
-/// Which assets of an account to list. Filters combine with AND, the values of one filter with OR.
-#[derive(Debug, Clone, Default)]
-pub struct AssetQuery {
-    /// From 1.
-    pub page: u64,
-    /// 1 to 50.
-    pub page_limit: u32,
-    /// Only these; no filter when empty.
-    pub asset_ids: Option<Vec<AssetId>>,
-    /// Only these kinds.
-    pub asset_types: Option<Vec<MediaKind>>,
-}
-
 #[derive(sqlx::FromRow)]
-struct AssetRow {
+pub(crate) struct AssetRow {
     id: String,
     account: String,
     method: String,
@@ -72,7 +60,7 @@ struct AssetRow {
     technical_metadata: Option<String>,
 }
 
-const COLUMNS: &str = "id, account, method, status, kind, filename, file_type, size, duration, blake3, created_at, \
+pub(crate) const COLUMNS: &str = "id, account, method, status, kind, filename, file_type, size, duration, blake3, created_at, \
      hls_status, thumbnail_status, technical_metadata";
 
 impl TryFrom<AssetRow> for AssetRecord {
@@ -126,50 +114,9 @@ impl Store {
             .await?;
         row.map(AssetRecord::try_from).transpose()
     }
-
-    /// One page of the account's assets, newest first, and how many there are on all pages.
-    ///
-    /// # Errors
-    /// When the database fails or a row is corrupt.
-    pub async fn assets(&self, account: &str, query: &AssetQuery) -> Result<(Vec<AssetRecord>, u64)> {
-        let mut count = QueryBuilder::new("SELECT COUNT(*) FROM asset");
-        push_filters(&mut count, account, query);
-        let mut page = QueryBuilder::new(format!("SELECT {COLUMNS} FROM asset"));
-        push_filters(&mut page, account, query);
-        let limit = i64::from(query.page_limit);
-        let offset = i64::try_from(query.page.saturating_sub(1)).unwrap_or(i64::MAX).saturating_mul(limit);
-        page.push(" ORDER BY seq DESC LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(offset);
-
-        // One snapshot for both, so that a page and its total agree.
-        let mut tx = self.db.readers().begin().await?;
-        let total: i64 = count.build_query_scalar().fetch_one(&mut *tx).await?;
-        let rows: Vec<AssetRow> = page.build_query_as().fetch_all(&mut *tx).await?;
-        tx.commit().await?;
-        let records = rows.into_iter().map(AssetRecord::try_from).collect::<Result<_>>()?;
-        Ok((records, total.unsigned_abs()))
-    }
 }
 
-fn push_filters(sql: &mut QueryBuilder<Sqlite>, account: &str, query: &AssetQuery) {
-    sql.push(" WHERE account = ").push_bind(account.to_owned()).push(" AND deleted_at IS NULL");
-    if let Some(ids) = &query.asset_ids {
-        push_in(sql, "id", ids.iter().map(ToString::to_string));
-    }
-    if let Some(kinds) = &query.asset_types {
-        push_in(sql, "kind", kinds.iter().map(|kind| kind.as_str().to_owned()));
-    }
-}
-
-fn push_in(sql: &mut QueryBuilder<Sqlite>, column: &str, values: impl Iterator<Item = String>) {
-    sql.push(" AND ").push(column).push(" IN (");
-    let mut list = sql.separated(", ");
-    values.for_each(|value| {
-        list.push_bind(value);
-    });
-    sql.push(")");
-}
-
-/// Writes the row of a new asset and counts it.
+/// Writes the row of a new asset, makes its name searchable and counts it against the account's quota.
 pub(crate) async fn insert(tx: &mut SqliteConnection, asset: &AssetRecord) -> Result<()> {
     let AssetRecord {
         id,
@@ -188,6 +135,7 @@ pub(crate) async fn insert(tx: &mut SqliteConnection, asset: &AssetRecord) -> Re
         technical_metadata,
     } = asset;
     let size = size.map(|size| i64::try_from(size).unwrap_or(i64::MAX));
+    let folded = fold(filename);
     let technical_metadata = match technical_metadata {
         Some(facts) => Some(
             serde_json::to_string(facts)
@@ -197,8 +145,8 @@ pub(crate) async fn insert(tx: &mut SqliteConnection, asset: &AssetRecord) -> Re
     };
     sqlx::query(
         "INSERT INTO asset (seq, id, account, method, status, kind, filename, file_type, size, duration, blake3,
-                            created_at, hls_status, thumbnail_status, technical_metadata)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                            created_at, hls_status, thumbnail_status, technical_metadata, filename_folded)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind(id.seq())
     .bind(id.to_string())
@@ -215,14 +163,23 @@ pub(crate) async fn insert(tx: &mut SqliteConnection, asset: &AssetRecord) -> Re
     .bind(hls_status.map(RenditionStatus::as_str))
     .bind(thumbnail_status.map(RenditionStatus::as_str))
     .bind(technical_metadata)
+    .bind(&folded)
     .execute(&mut *tx)
     .await?;
-    sqlx::query(
-        "UPDATE account SET asset_count = asset_count + 1, asset_bytes = asset_bytes + $2 WHERE name = $1",
+    sqlx::query("INSERT INTO asset_search (rowid, account_shard, filename_folded) VALUES ($1, $2, $3)")
+        .bind(id.seq())
+        .bind(account_shard(account))
+        .bind(&folded)
+        .execute(&mut *tx)
+        .await?;
+    let counted = sqlx::query(
+        "UPDATE account SET asset_count = asset_count + 1, asset_bytes = asset_bytes + $2
+         WHERE name = $1 AND (quota_assets IS NULL OR asset_count < quota_assets)
+                         AND (quota_bytes IS NULL OR asset_bytes + $2 <= quota_bytes)",
     )
     .bind(account)
     .bind(size.unwrap_or(0))
     .execute(&mut *tx)
     .await?;
-    Ok(())
+    if counted.rows_affected() == 0 { Err(Error::QuotaReached) } else { Ok(()) }
 }

@@ -30,6 +30,9 @@ pub enum Error {
     /// Written by an older version and not yet migrated.
     #[error("the database has an older schema; start `reelhouse serve` once, it migrates by itself")]
     SchemaOlder,
+    /// The account holds as many assets or bytes as its quota allows.
+    #[error("the account's quota is reached")]
+    QuotaReached,
     /// A row that this program cannot have written.
     #[error("row {id} of {table} is corrupt")]
     Corrupt {

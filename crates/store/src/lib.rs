@@ -9,18 +9,22 @@ mod blobs;
 mod db;
 mod doctor;
 mod error;
+mod fold;
 mod folder_lock;
+mod list;
 mod publish;
 mod remove;
 mod staging;
 
 use std::path::{Path, PathBuf};
 
-pub use accounts::{ApiKey, KeyOrigin, KeyRecord};
-pub use assets::{AssetQuery, AssetRecord};
+pub use accounts::{AccountRecord, ApiKey, KeyOrigin, KeyRecord};
+pub use assets::AssetRecord;
 pub use blobs::{BlobKey, Blobs};
 pub use doctor::{Finding, Report};
 pub use error::{Error, Result};
+pub use list::AssetQuery;
+pub use remove::Removal;
 pub use staging::{Sealed, StagingFile};
 
 use db::Db;

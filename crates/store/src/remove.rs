@@ -8,13 +8,24 @@ use crate::{
     error::{Error, Result},
 };
 
+/// What became of a wish to delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// It is gone.
+    Removed,
+    /// There was none.
+    Absent,
+    /// It stays: so many indexed assets refer to it.
+    Referenced(u64),
+}
+
 impl Store {
-    /// Deletes an asset of the account; false if there is none. From the first commit on nobody sees it; the bytes
-    /// go next, and the row last, so that no byte is ever without a row that knows it.
+    /// Deletes an asset of the account. From the first commit on nobody sees it; the bytes go next, and the row last,
+    /// so that no byte is ever without a row that knows it. With `force`, what refers to it does not hold it.
     ///
     /// # Errors
     /// When the database or the folder fails; a tombstone that was committed is finished by the next start.
-    pub async fn remove(&self, account: &str, id: AssetId, now_ms: i64) -> Result<bool> {
+    pub async fn remove(&self, account: &str, id: AssetId, force: bool, now_ms: i64) -> Result<Removal> {
         let mut tx = self.db.write().await?;
         let size: Option<Option<i64>> = sqlx::query_scalar(
             "UPDATE asset SET deleted_at = $3 WHERE id = $1 AND account = $2 AND deleted_at IS NULL RETURNING size",
@@ -24,7 +35,15 @@ impl Store {
         .bind(now_ms)
         .fetch_optional(&mut *tx)
         .await?;
-        let Some(size) = size else { return Ok(false) };
+        let Some(size) = size else { return Ok(Removal::Absent) };
+        let references: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM indexed_asset WHERE asset_id = $1")
+            .bind(id.to_string())
+            .fetch_one(&mut *tx)
+            .await?;
+        if references > 0 && !force {
+            // The transaction goes with us, and the tombstone with it.
+            return Ok(Removal::Referenced(references.unsigned_abs()));
+        }
         sqlx::query("UPDATE account SET asset_count = asset_count - 1, asset_bytes = asset_bytes - $2 WHERE name = $1")
             .bind(account)
             .bind(size.unwrap_or(0))
@@ -32,7 +51,7 @@ impl Store {
             .await?;
         tx.commit().await?;
         self.finish_removal(id).await?;
-        Ok(true)
+        Ok(Removal::Removed)
     }
 
     pub(crate) async fn tombstones(&self) -> Result<Vec<AssetId>> {
@@ -45,6 +64,7 @@ impl Store {
     pub(crate) async fn finish_removal(&self, id: AssetId) -> Result<()> {
         self.blobs.remove(BlobKey::Original(id)).await?;
         let mut tx = self.db.write().await?;
+        sqlx::query("DELETE FROM asset_search WHERE rowid = $1").bind(id.seq()).execute(&mut *tx).await?;
         sqlx::query("DELETE FROM asset WHERE id = $1 AND deleted_at IS NOT NULL")
             .bind(id.to_string())
             .execute(&mut *tx)

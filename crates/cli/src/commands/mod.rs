@@ -1,3 +1,4 @@
+pub(crate) mod accounts;
 pub(crate) mod doctor;
 pub(crate) mod keys;
 pub(crate) mod serve;

@@ -35,6 +35,8 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         reelhouse_service::Settings {
             limits: settings.bounds.clone(),
             max_staged_bytes: settings.max_staged_bytes,
+            rate_upload_rpm: settings.rate_upload_rpm,
+            rate_upload_rpd: settings.rate_upload_rpd,
         },
     );
     if let Some(key) = service.settle_keys(settings.configured_key().as_ref()).await? {

@@ -125,6 +125,14 @@ impl TestServer {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// SIGTERM: when it has ended, every connection has, too. The folder as it is then.
+    pub(crate) fn stop(mut self) -> Folder {
+        self.signal(rustix::process::Signal::TERM);
+        assert!(self.wait_for_exit().success());
+        let path = self.dir.path().to_owned();
+        std::mem::replace(&mut self.dir, Folder::Lent(path))
+    }
+
     /// kill -9, and the folder as it is then.
     pub(crate) fn kill(mut self) -> Folder {
         self.child.kill().unwrap();

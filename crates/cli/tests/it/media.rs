@@ -27,36 +27,28 @@ pub(crate) fn made(name: &str, arguments: &[&str]) -> PathBuf {
     path
 }
 
+/// H.264 of what a lavfi source shows.
+pub(crate) fn video(name: &str, source: &str) -> PathBuf {
+    let encode = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"];
+    made(name, &[&["-f", "lavfi", "-i", source][..], &encode].concat())
+}
+
+/// A tone of so many seconds.
+pub(crate) fn sound(name: &str, seconds: &str, encode: &[&str]) -> PathBuf {
+    made(name, &[&["-f", "lavfi", "-i", &format!("sine=duration={seconds}")][..], encode].concat())
+}
+
 /// 640x360, 5 s, H.264 and AAC, index in front.
 pub(crate) fn mp4() -> PathBuf {
-    made(
-        "clip.mp4",
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=640x360:rate=25:duration=5",
-            "-f",
-            "lavfi",
-            "-i",
-            "sine=duration=5",
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-pix_fmt",
-            "yuv420p",
-            "-c:a",
-            "aac",
-            "-movflags",
-            "+faststart",
-        ],
-    )
+    let picture = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=5"];
+    let sound = ["-f", "lavfi", "-i", "sine=duration=5"];
+    let encode = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"];
+    made("clip.mp4", &[&picture[..], &sound, &encode, &["-movflags", "+faststart"]].concat())
 }
 
 /// 5 s of sound.
 pub(crate) fn mp3() -> PathBuf {
-    made("tone.mp3", &["-f", "lavfi", "-i", "sine=duration=5", "-c:a", "libmp3lame"])
+    sound("tone.mp3", "5", &["-c:a", "libmp3lame"])
 }
 
 pub(crate) fn png() -> PathBuf {

@@ -3,36 +3,57 @@ use axum::{
     extract::{RawQuery, Request, State},
     response::IntoResponse,
 };
-use http::{HeaderMap, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 use jiff::Timestamp;
-use reelhouse_api::{Asset, AssetDetail, Hls, Page, Thumbnail, paths};
-use reelhouse_service::AssetRecord;
+use reelhouse_api::{Asset, AssetDetail, Fault, Hls, Page, Thumbnail, paths};
+use reelhouse_service::{Admission, AssetRecord, Caller, Removal};
 use serde_json::{Value, json};
 
 use crate::{
     App, create_form,
     drain::Patience,
     error::Result,
-    extract::{Authenticated, MayWrite, NamedAsset, asset_not_found},
+    extract::{Authenticated, MayUpload, MayWrite, NamedAsset, asset_not_found},
     form::Form,
     query,
 };
 
-/// POST /assets.
+/// POST /assets. Faults carry what is left of the rate, too.
 pub(super) async fn create(
     State(app): State<App>,
-    MayWrite(caller): MayWrite,
+    MayUpload { caller, admission }: MayUpload,
     Extension(patience): Extension<Patience>,
     request: Request,
-) -> Result<impl IntoResponse> {
+) -> impl IntoResponse {
+    (rate_headers(&app, admission), create_asset(&app, &caller, &patience, request).await)
+}
+
+async fn create_asset(
+    app: &App,
+    caller: &Caller,
+    patience: &Patience,
+    request: Request,
+) -> Result<impl IntoResponse + use<>> {
     let boundary = create_form::boundary(request.headers())?;
     let declared = content_length(request.headers());
     let base = app.base_url(request.headers(), request.uri());
     let form = Form::new(request.into_body().into_data_stream(), &boundary);
-    let (new, upload) = create_form::receive(form, &app.service, declared, &patience).await?;
-    let asset = asset(&app.service.create(&caller, new, upload).await?);
+    let (new, upload) = create_form::receive(form, &app.service, declared, patience).await?;
+    let asset = asset(&app.service.create(caller, new, upload).await?);
     let location = format!("{base}{}/{}", paths::ASSETS, asset.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(asset)))
+}
+
+/// Contract, section 8; `reset` is in seconds since the epoch.
+fn rate_headers(app: &App, admission: Option<Admission>) -> HeaderMap {
+    let Some(Admission { limit, remaining, reset }) = admission else { return HeaderMap::new() };
+    let reset = app.service.now_seconds().saturating_add_unsigned(reset.as_secs());
+    HeaderMap::from_iter([
+        (HeaderName::from_static("x-ratelimit-request-limit"), limit.into()),
+        (HeaderName::from_static("x-ratelimit-request-remaining"), remaining.into()),
+        (HeaderName::from_static("x-ratelimit-request-used"), (limit - remaining.min(limit)).into()),
+        (HeaderName::from_static("x-ratelimit-request-reset"), reset.into()),
+    ])
 }
 
 /// GET /assets.
@@ -61,11 +82,16 @@ pub(super) async fn delete(
     State(app): State<App>,
     MayWrite(caller): MayWrite,
     NamedAsset(id): NamedAsset,
+    RawQuery(query): RawQuery,
 ) -> Result<Json<Value>> {
-    if !app.service.delete(&caller, id).await? {
-        return Err(asset_not_found(id));
+    let force = query::parse_force(&query.unwrap_or_default())?;
+    match app.service.delete(&caller, id, force).await? {
+        Removal::Removed => Ok(Json(json!({}))),
+        Removal::Absent => Err(asset_not_found(id)),
+        Removal::Referenced(references) => {
+            Err(Fault::AssetInUse { asset_id: id.to_string(), references }.into())
+        }
     }
-    Ok(Json(json!({})))
 }
 
 impl App {

@@ -1,0 +1,42 @@
+//! Whether an account may begin another upload: its rate and its quota.
+
+use reelhouse_api::{Fault, Size};
+use reelhouse_store::AccountRecord;
+
+use crate::{
+    Admission, Caller, Service,
+    error::{Error, Result},
+};
+
+impl Service {
+    /// Lets an upload begin, after a wait if the account is ahead of its rate. `None` where no rate holds.
+    ///
+    /// # Errors
+    /// [`Fault::TooManyRequests`] when the wait would be too long, [`Fault::UsageLimitExceeded`] when the account's
+    /// quota is reached already.
+    pub async fn admit_upload(&self, caller: &Caller) -> Result<Option<Admission>> {
+        let admission = self.upload_rates.admit(&caller.account).await?;
+        let account = self.store.account(&caller.account).await?;
+        match account.and_then(|account| reached(&account, 1)) {
+            Some(fault) => Err(fault.into()),
+            None => Ok(admission),
+        }
+    }
+
+    /// Why the store found no room in the account's quota for `bytes` more.
+    pub(crate) async fn quota_fault(&self, account: &str, bytes: u64) -> Result<Error> {
+        let account = self.store.account(account).await?;
+        // Room again already: asking once more would succeed.
+        Ok(account.and_then(|account| reached(&account, bytes)).unwrap_or(Fault::FileUnprocessable).into())
+    }
+}
+
+/// The quota that an asset of so many bytes would pass.
+fn reached(account: &AccountRecord, bytes: u64) -> Option<Fault> {
+    let quota = match (account.quota_assets, account.quota_bytes) {
+        (Some(assets), _) if account.asset_count >= assets => format!("{assets} assets"),
+        (_, Some(most)) if account.asset_bytes.saturating_add(bytes) > most => Size(most).to_string(),
+        _ => return None,
+    };
+    Some(Fault::UsageLimitExceeded { quota })
+}

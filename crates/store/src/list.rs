@@ -1,0 +1,164 @@
+//! Lists of assets: one page and how many there are, by index and not by scan.
+
+use reelhouse_api::{AssetId, MediaKind};
+use sqlx::{QueryBuilder, Sqlite};
+
+use crate::{
+    Store,
+    assets::{AssetRecord, AssetRow, COLUMNS},
+    error::Result,
+    fold::{account_shard, fold},
+};
+
+/// Filtered lists are counted up to here (or to the end of the page shown, if that is further): a count walks what it
+/// counts.
+const COUNTED: i64 = 10_000;
+/// Characters of a needle that the index of filenames can find.
+const TRIGRAM: usize = 3;
+
+/// Which assets of an account to list. Filters combine with AND, the values of one filter with OR.
+#[derive(Debug, Clone, Default)]
+pub struct AssetQuery {
+    /// From 1.
+    pub page: u64,
+    /// 1 to 50.
+    pub page_limit: u32,
+    /// Only these; `None` for no filter.
+    pub asset_ids: Option<Vec<AssetId>>,
+    /// Only these kinds; `None` for no filter.
+    pub asset_types: Option<Vec<MediaKind>>,
+    /// Only names that contain this, in any case. Empty for no filter.
+    pub filename: String,
+}
+
+impl Store {
+    /// One page of the account's assets, newest first, and how many there are on all pages: exact up to 10,000,
+    /// beyond that at least so many.
+    ///
+    /// # Errors
+    /// When the database fails or a row is corrupt.
+    pub async fn assets(&self, account: &str, query: &AssetQuery) -> Result<(Vec<AssetRecord>, u64)> {
+        let (mut page, mut count) = (select_page(account, query), select_count(account, query));
+        // One snapshot for both, so that a page and its total agree.
+        let mut tx = self.db.readers().begin().await?;
+        let total: Option<i64> = count.build_query_scalar().fetch_optional(&mut *tx).await?;
+        let rows: Vec<AssetRow> = page.build_query_as().fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        let records = rows.into_iter().map(AssetRecord::try_from).collect::<Result<_>>()?;
+        Ok((records, total.unwrap_or(0).unsigned_abs()))
+    }
+}
+
+fn select_page(account: &str, query: &AssetQuery) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} FROM "));
+    let order = push_matching(&mut sql, account, query);
+    let (limit, offset) = window(query);
+    sql.push(format!(" ORDER BY {order} DESC LIMIT ")).push_bind(limit).push(" OFFSET ").push_bind(offset);
+    sql
+}
+
+fn select_count(account: &str, query: &AssetQuery) -> QueryBuilder<Sqlite> {
+    if query.asset_ids.is_none() && query.asset_types.is_none() && query.filename.is_empty() {
+        let mut sql = QueryBuilder::new("SELECT asset_count FROM account WHERE name = ");
+        sql.push_bind(account.to_owned());
+        return sql;
+    }
+    let (limit, offset) = window(query);
+    let mut sql = QueryBuilder::new("SELECT COUNT(*) FROM (SELECT 1 FROM ");
+    push_matching(&mut sql, account, query);
+    sql.push(" LIMIT ").push_bind(offset.saturating_add(limit).saturating_add(1).max(COUNTED)).push(")");
+    sql
+}
+
+/// LIMIT and OFFSET of a page.
+fn window(query: &AssetQuery) -> (i64, i64) {
+    let limit = i64::from(query.page_limit);
+    let before = i64::try_from(query.page.saturating_sub(1)).unwrap_or(i64::MAX);
+    (limit, before.saturating_mul(limit))
+}
+
+/// Tables and conditions. Where the index of filenames can help it leads, and its rows come in the page's order; ids,
+/// if there are any, are few and lead themselves. Returns the column of whoever leads that says the order of creation.
+fn push_matching(sql: &mut QueryBuilder<Sqlite>, account: &str, query: &AssetQuery) -> &'static str {
+    let needle = fold(&query.filename);
+    let by_index = query.asset_ids.is_none()
+        && needle.chars().count() >= TRIGRAM
+        // No name has any, and the index's language knows no NUL.
+        && !needle.contains(char::is_control);
+    if by_index {
+        let phrase = needle.replace('"', "\"\"");
+        // CROSS JOIN fixes the order: the index first, then the rows it names.
+        sql.push("asset_search CROSS JOIN asset ON asset.seq = asset_search.rowid WHERE asset_search MATCH ");
+        let shard = account_shard(account);
+        sql.push_bind(format!("account_shard:\"{shard}\" AND filename_folded:\"{phrase}\""));
+        sql.push(" AND ");
+    } else {
+        sql.push("asset WHERE ");
+    }
+    sql.push("asset.account = ").push_bind(account.to_owned()).push(" AND asset.deleted_at IS NULL");
+    if let Some(ids) = &query.asset_ids {
+        push_in(sql, "asset.id", ids.iter().map(ToString::to_string));
+    }
+    if let Some(kinds) = &query.asset_types {
+        push_in(sql, "asset.kind", kinds.iter().map(|kind| kind.as_str().to_owned()));
+    }
+    if !by_index && !needle.is_empty() {
+        sql.push(" AND instr(asset.filename_folded, ").push_bind(needle).push(") > 0");
+    }
+    if by_index { "asset_search.rowid" } else { "asset.seq" }
+}
+
+fn push_in(sql: &mut QueryBuilder<Sqlite>, column: &str, values: impl Iterator<Item = String>) {
+    sql.push(" AND ").push(column).push(" IN (");
+    let mut list = sql.separated(", ");
+    values.for_each(|value| {
+        list.push_bind(value);
+    });
+    sql.push(")");
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, Row};
+
+    use super::*;
+
+    async fn plan(store: &Store, query: &QueryBuilder<Sqlite>) -> Vec<String> {
+        let sql = format!("EXPLAIN QUERY PLAN {}", query.sql().as_str());
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(store.db.readers()).await.unwrap();
+        rows.iter().map(|row| row.get("detail")).collect()
+    }
+
+    fn query(filename: &str) -> AssetQuery {
+        AssetQuery { page: 1, page_limit: 10, filename: filename.to_owned(), ..AssetQuery::default() }
+    }
+
+    #[tokio::test]
+    async fn lists_walk_an_index_in_the_pages_order() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Store::open(folder.path(), 0).await.unwrap();
+        let by_account = "SEARCH asset USING INDEX asset_by_account (account=? AND deleted_at=?)";
+        let covering = "SEARCH asset USING COVERING INDEX asset_by_account (account=? AND deleted_at=?)";
+        let by_name =
+            ["SCAN asset_search VIRTUAL TABLE INDEX", "SEARCH asset USING INTEGER PRIMARY KEY (rowid=?)"];
+        let kinds = AssetQuery { asset_types: Some(vec![MediaKind::Image, MediaKind::Audio]), ..query("") };
+        let named_kinds = AssetQuery { filename: "clip".to_owned(), ..kinds.clone() };
+        for (query, page, count) in [
+            (query(""), vec![by_account], vec!["SEARCH account USING INDEX"]),
+            (kinds, vec![by_account], vec![covering]),
+            (query("clip"), by_name.to_vec(), by_name.to_vec()),
+            (named_kinds, by_name.to_vec(), by_name.to_vec()),
+            // Two characters have no trigram: the walk stops at the page's end.
+            (query("cl"), vec![by_account], vec![by_account]),
+        ] {
+            for (sql, expected) in [(select_page("a", &query), page), (select_count("a", &query), count)] {
+                let plan = plan(&store, &sql).await;
+                let fits = expected.iter().all(|step| plan.iter().any(|line| line.starts_with(step)));
+                assert!(fits && !plan.iter().any(|line| line.contains("TEMP B-TREE")), "{query:?}: {plan:?}");
+            }
+        }
+        let ids = AssetId::parse(&"0".repeat(24)).map(|id| vec![id]);
+        let plan = plan(&store, &select_page("a", &AssetQuery { asset_ids: ids, ..query("clip") })).await;
+        assert!(plan.iter().any(|line| line.ends_with("(id=?)")), "{plan:?}");
+    }
+}
