@@ -1,7 +1,5 @@
 //! Every message is the contract's own, letter for letter; only the names of placeholders may differ.
 
-#![expect(clippy::unwrap_used, reason = "in a test it is the assertion")]
-
 use std::collections::BTreeMap;
 
 use reelhouse_api::Fault;

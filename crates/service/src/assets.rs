@@ -24,52 +24,48 @@ pub struct NewAsset {
 }
 
 impl Service {
-    /// Makes an asset of an uploaded file. Once called it runs to its end: when the answer is lost, the asset is there
-    /// or it is not, whole or not at all.
+    /// Makes an asset of an uploaded file. To be called inside [`Service::run_to_end`]: when the answer is lost, the
+    /// asset is there or it is not, whole or not at all.
     ///
     /// # Errors
     /// The [`Fault`] of the file or its name, in the order of the contract; nothing is left behind.
     pub async fn create(&self, caller: &Caller, new: NewAsset, upload: Upload) -> Result<AssetRecord> {
         let filename = filename::choose(new.filename.as_deref(), new.part_filename.as_deref())?;
-        let (service, account) = (self.clone(), caller.account.clone());
-        self.run_to_end(async move {
-            let arrived = upload.finish().await?;
-            let facts =
-                service.media.examine(arrived.bytes.path(), arrived.sniffed).await.map_err(fault_of_media)?;
-            service.limits.check(&facts, arrived.bytes.size())?;
-            let Facts { kind, mime, duration, technical, .. } = facts;
+        let arrived = upload.finish().await?;
+        let facts =
+            self.media.examine(arrived.bytes.path(), arrived.sniffed).await.map_err(fault_of_media)?;
+        self.limits.check(&facts, arrived.bytes.size())?;
+        let Facts { kind, mime, duration, technical, .. } = facts;
 
-            let id = service.next_id()?;
-            // HLS means nothing for an image: ignored, as the contract has it.
-            let hls = new.enable_hls && kind != MediaKind::Image;
-            let asset = AssetRecord {
-                id,
-                account,
-                method: Method::Direct,
-                status: Status::Ready,
-                kind: Some(kind),
-                filename,
-                file_type: Some(mime),
-                size: Some(arrived.bytes.size()),
-                duration,
-                blake3: Some(arrived.bytes.blake3().to_owned()),
-                created_at: id.created_ms(),
-                hls_status: hls.then_some(RenditionStatus::Pending),
-                thumbnail_status: new.enable_thumbnail.then_some(RenditionStatus::Pending),
-                technical_metadata: Some(Box::new(technical)),
-            };
-            match service.store.publish(arrived.bytes, &asset).await {
-                Ok(()) => Ok(asset),
-                Err(reelhouse_store::Error::QuotaReached) => {
-                    Err(service.quota_fault(&asset.account, asset.size.unwrap_or_default()).await?)
-                }
-                Err(error) => {
-                    tracing::error!(%error, "an upload could not be published");
-                    Err(Error::Fault(Fault::FileUnprocessable))
-                }
+        let id = self.next_id()?;
+        // HLS means nothing for an image: ignored, as the contract has it.
+        let hls = new.enable_hls && kind != MediaKind::Image;
+        let asset = AssetRecord {
+            id,
+            account: caller.account.clone(),
+            method: Method::Direct,
+            status: Status::Ready,
+            kind: Some(kind),
+            filename,
+            file_type: Some(mime),
+            size: Some(arrived.bytes.size()),
+            duration,
+            blake3: Some(arrived.bytes.blake3().to_owned()),
+            created_at: id.created_ms(),
+            hls_status: hls.then_some(RenditionStatus::Pending),
+            thumbnail_status: new.enable_thumbnail.then_some(RenditionStatus::Pending),
+            technical_metadata: Some(Box::new(technical)),
+        };
+        match self.store.publish(arrived.bytes, &asset).await {
+            Ok(()) => Ok(asset),
+            Err(reelhouse_store::Error::QuotaReached) => {
+                Err(self.quota_fault(&asset.account, asset.size.unwrap_or_default()).await?)
             }
-        })
-        .await
+            Err(error) => {
+                tracing::error!(%error, "an upload could not be published");
+                Err(Error::Fault(Fault::FileUnprocessable))
+            }
+        }
     }
 
     /// One asset of the caller's.
@@ -95,10 +91,8 @@ impl Service {
     /// When the store fails.
     pub async fn delete(&self, caller: &Caller, id: AssetId, force: bool) -> Result<Removal> {
         let (service, account) = (self.clone(), caller.account.clone());
-        self.run_to_end(async move {
-            Ok(service.store.remove(&account, id, force, service.clock.now_ms()).await?)
-        })
-        .await
+        let now_ms = self.clock.now_ms();
+        Ok(self.run_to_end(async move { service.store.remove(&account, id, force, now_ms).await }).await??)
     }
 
     /// The original of an asset of the caller's, open for reading.

@@ -86,12 +86,15 @@ impl Service {
     }
 
     /// Runs to its end whatever becomes of the caller: a client that hangs up does not cut it short.
-    pub(crate) async fn run_to_end<T: Send + 'static>(
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] when the work panics.
+    pub async fn run_to_end<T: Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T>> + Send + 'static,
+        work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T> {
         use tracing::Instrument;
-        self.tasks.spawn(work.in_current_span()).await?
+        Ok(self.tasks.spawn(work.in_current_span()).await?)
     }
 
     /// Waits until everything that runs to its end has ended.

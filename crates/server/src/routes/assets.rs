@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     App, create_form,
     drain::Patience,
-    error::Result,
+    error::{Error, Result},
     extract::{Authenticated, MayUpload, MayWrite, NamedAsset, asset_not_found},
     form::Form,
     query,
@@ -25,21 +25,24 @@ pub(super) async fn create(
     Extension(patience): Extension<Patience>,
     request: Request,
 ) -> impl IntoResponse {
-    (rate_headers(&app, admission), create_asset(&app, &caller, &patience, request).await)
+    let rate = rate_headers(&app, admission);
+    // From the first byte on: whoever hangs up behind the last one must not cut the reading of it short.
+    let work = create_asset(app.clone(), caller, patience, request);
+    (rate, app.service.run_to_end(work).await.map_err(Error::from).flatten())
 }
 
 async fn create_asset(
-    app: &App,
-    caller: &Caller,
-    patience: &Patience,
+    app: App,
+    caller: Caller,
+    patience: Patience,
     request: Request,
 ) -> Result<impl IntoResponse + use<>> {
     let boundary = create_form::boundary(request.headers())?;
     let declared = content_length(request.headers());
     let base = app.base_url(request.headers(), request.uri());
     let form = Form::new(request.into_body().into_data_stream(), &boundary);
-    let (new, upload) = create_form::receive(form, &app.service, declared, patience).await?;
-    let asset = asset(&app.service.create(caller, new, upload).await?);
+    let (new, upload) = create_form::receive(form, &app.service, declared, &patience).await?;
+    let asset = asset(&app.service.create(&caller, new, upload).await?);
     let location = format!("{base}{}/{}", paths::ASSETS, asset.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(asset)))
 }
