@@ -1,12 +1,16 @@
 use serde_json::Value;
 
 use crate::{
-    harness::{KEY, TestServer, client, direct, expect, expect_error, reelhouse},
+    harness::{KEY, TestServer, client, direct, expect, expect_error, reelhouse, refused as refused_command},
     media,
 };
 
 fn keys(server: &TestServer, arguments: &[&str]) -> String {
-    let output = reelhouse(server.dir.path()).arg("keys").args(arguments).output().unwrap();
+    run(server, &[&["keys"], arguments].concat())
+}
+
+fn run(server: &TestServer, arguments: &[&str]) -> String {
+    let output = reelhouse(server.dir.path()).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -69,4 +73,67 @@ async fn a_read_only_key_changes_nothing_and_a_revoked_one_opens_nothing() {
         client().get(&url).header("x-api-key", reader).send().await.unwrap(),
     )
     .await;
+}
+
+#[tokio::test]
+async fn an_account_holds_no_more_than_its_quota() {
+    let server = TestServer::start();
+    let first = server.create(&media::png()).await;
+    let size = first["size"].as_u64().unwrap();
+    let refused = async || server.post(direct(&media::png())).send().await.unwrap();
+
+    run(&server, &["accounts", "quota", "default", "--assets", "1"]);
+    let message = expect_error(403, "usage_limit_exceeded", refused().await).await;
+    assert!(message.starts_with("The account has reached its quota of 1 assets."), "{message}");
+    // Room for one and a half more: known only when the bytes are there.
+    run(&server, &["accounts", "quota", "default", "--bytes", &(size * 5 / 2).to_string()]);
+    server.create(&media::png()).await;
+    expect_error(403, "usage_limit_exceeded", refused().await).await;
+    let list = run(&server, &["accounts", "list"]);
+    assert!(list.contains(&format!("bytes: {} of {}", size * 2, size * 5 / 2)), "{list}");
+    // Deleting makes room, and many at once find no gap.
+    server.delete(&format!("/v1.3/assets/{}", first["_id"].as_str().unwrap())).send().await.unwrap();
+    let attempts = futures_util::future::join_all((0..8).map(|_| refused())).await;
+    assert_eq!(attempts.iter().filter(|response| response.status() == 201).count(), 1);
+    assert_eq!((server.total().await, server.originals()), (2, 2));
+    run(&server, &["accounts", "quota", "default"]);
+    server.create(&media::png()).await;
+    server.assert_healthy();
+    let unknown = refused_command(reelhouse(server.dir.path()).args(["accounts", "quota", "nobody"]));
+    assert!(unknown.contains("there is no account nobody"), "{unknown}");
+}
+
+#[tokio::test]
+async fn an_account_ahead_of_its_rate_waits_and_then_is_refused() {
+    let server =
+        TestServer::start_with(&[("REELHOUSE_RATE_UPLOAD_RPM", "60"), ("REELHOUSE_RATE_UPLOAD_RPD", "62")]);
+    // A form without a file costs as much as one with it.
+    let post =
+        async || server.post(reqwest::multipart::Form::new().text("method", "direct")).send().await.unwrap();
+    let number = |response: &reqwest::Response, name: &str| -> i64 {
+        response.headers()[name].to_str().unwrap().parse().unwrap()
+    };
+    for n in 0..60 {
+        let response = post().await;
+        assert_eq!(response.status(), 400);
+        assert_eq!(number(&response, "x-ratelimit-request-limit"), 60);
+        // A second gives one back.
+        let remaining = number(&response, "x-ratelimit-request-remaining");
+        assert!((59 - n..59 - n + 3).contains(&remaining), "{remaining} after {n}");
+        assert_eq!(number(&response, "x-ratelimit-request-used"), 60 - remaining);
+        assert!(number(&response, "x-ratelimit-request-reset") > 1_700_000_000);
+    }
+    // The next two wait about a second each; then the day is over, and waiting for it would take too long.
+    assert_eq!(post().await.status(), 400);
+    assert_eq!(post().await.status(), 400);
+    let refused = post().await;
+    assert!(number(&refused, "retry-after") > 1000);
+    let message = expect_error(429, "too_many_requests", refused).await;
+    assert!(
+        message.starts_with(
+            "You have exceeded the rate limit (62 requests per day). Please try again later after "
+        ),
+        "{message}"
+    );
+    assert_eq!(server.get("/v1.3/assets").send().await.unwrap().status(), 200);
 }

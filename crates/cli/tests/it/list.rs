@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use crate::{
-    harness::{TestServer, expect, expect_error},
+    harness::{TestServer, direct, expect, expect_error},
     media,
 };
 
@@ -90,5 +90,98 @@ async fn nonsense_is_a_400_that_names_it() {
     ] {
         let refused = server.get(&format!("/v1.3/assets?{query}")).send().await.unwrap();
         assert_eq!(expect_error(400, "parameter_invalid", refused).await, message);
+    }
+}
+
+/// What a list of these query parameters shows.
+async fn names(server: &TestServer, query: &str) -> Vec<String> {
+    let page = expect(200, server.get(&format!("/v1.3/assets?{query}")).send().await.unwrap()).await;
+    let data = page["data"].as_array().unwrap();
+    assert_eq!(page["page_info"]["total_results"], data.len(), "{query}");
+    data.iter().map(|asset| asset["filename"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn filenames_are_found_by_any_part_in_any_case() {
+    let server = TestServer::start();
+    for name in
+        ["Holiday_2026.MP4", "50% off.png", "Cafe\u{301} Straße.png", "ab", "say \"hi\" AND NOT x*.png"]
+    {
+        let form = direct(&media::png()).text("filename", name);
+        expect(201, server.post(form).send().await.unwrap()).await;
+    }
+    for (query, expected) in [
+        ("filename=holiday", vec!["Holiday_2026.MP4"]),
+        ("filename=DAY_20", vec!["Holiday_2026.MP4"]),
+        ("filename=day%2520", vec![]),
+        // LIKE's wildcards are letters like any other.
+        ("filename=%25", vec!["50% off.png"]),
+        ("filename=0%25%20off", vec!["50% off.png"]),
+        ("filename=0%25+off", vec!["50% off.png"]),
+        ("filename=___", vec![]),
+        ("filename=y_2", vec!["Holiday_2026.MP4"]),
+        // So are the search language's.
+        ("filename=%22hi%22+and", vec!["say \"hi\" AND NOT x*.png"]),
+        ("filename=x%2A.", vec!["say \"hi\" AND NOT x*.png"]),
+        ("filename=%22", vec!["say \"hi\" AND NOT x*.png"]),
+        // Composed or not, folded or not.
+        ("filename=CAF%C3%89", vec!["Cafe\u{301} Straße.png"]),
+        ("filename=cafe%CC%81+strasse", vec!["Cafe\u{301} Straße.png"]),
+        // Shorter than the index's pieces.
+        ("filename=AB", vec!["ab"]),
+        ("filename=b", vec!["ab"]),
+        ("filename=%00%00%00", vec![]),
+        (
+            "filename=",
+            vec![
+                "say \"hi\" AND NOT x*.png",
+                "ab",
+                "Cafe\u{301} Straße.png",
+                "50% off.png",
+                "Holiday_2026.MP4",
+            ],
+        ),
+        // AND between filters.
+        ("filename=png&asset_types=video", vec![]),
+        (
+            "filename=png&asset_types=video&asset_types=image&page_limit=50",
+            vec!["say \"hi\" AND NOT x*.png", "Cafe\u{301} Straße.png", "50% off.png"],
+        ),
+    ] {
+        assert_eq!(names(&server, query).await, expected, "{query}");
+    }
+    let found = expect(200, server.get("/v1.3/assets?filename=holiday").send().await.unwrap()).await;
+    let id = found["data"][0]["_id"].as_str().unwrap();
+    assert_eq!(names(&server, &format!("filename=2026&asset_ids={id}")).await, ["Holiday_2026.MP4"]);
+    server.delete(&format!("/v1.3/assets/{id}")).send().await.unwrap();
+    assert_eq!(names(&server, "filename=holiday").await, Vec::<String>::new());
+    server.assert_healthy();
+}
+
+/// Queries as recorded from the official SDKs: the same rows, whichever way they are written.
+#[tokio::test]
+async fn both_sdks_encodings_mean_the_same() {
+    let server = TestServer::start();
+    for (path, name) in
+        [(media::mp3(), "a song.mp3"), (media::png(), "Ünï & co.png"), (media::mp4(), "a film.mp4")]
+    {
+        expect(201, server.post(direct(&path).text("filename", name)).send().await.unwrap()).await;
+    }
+    for (node, python, expected) in [
+        ("page=1&page_limit=2", "page=1&page_limit=2", 2),
+        (
+            "asset_types=image&asset_types=video",
+            "page=1&page_limit=10&asset_types=image&asset_types=video",
+            2,
+        ),
+        ("asset_types=audio", "page=1&asset_types=audio", 1),
+        ("filename=a%20song", "page=1&filename=a+song", 1),
+        ("filename=%C3%9Cn%C3%AF%20%26%20co", "page=1&filename=%C3%9Cn%C3%AF+%26+co", 1),
+        ("page=2&page_limit=50", "page=2&page_limit=50", 0),
+    ] {
+        for query in [node, python] {
+            let page = expect(200, server.get(&format!("/v1.3/assets?{query}")).send().await.unwrap()).await;
+            assert_eq!(ids(&page).len(), expected, "{query}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use reqwest::{
     multipart::{Form, Part},
 };
 use serde_json::Value;
+use sqlx::Connection;
 
 use crate::{
     harness::{TestServer, client, direct, direct_bytes, eventually, expect, expect_error},
@@ -230,4 +231,37 @@ async fn what_is_handed_out_begins_with_the_public_url() {
         response.headers()["location"].to_str().unwrap().starts_with(&format!("{}/v1.3/assets/", server.url))
     );
     eventually("ready", async || server.get("/readyz").send().await.unwrap().status() == 200).await;
+}
+
+#[tokio::test]
+async fn what_an_indexed_asset_refers_to_stays_unless_forced() {
+    let server = TestServer::start();
+    let asset = server.create(&media::png()).await;
+    let id = asset["_id"].as_str().unwrap();
+    let database = format!("sqlite://{}/reelhouse.db", server.dir.path().display());
+    let mut connection = sqlx::SqliteConnection::connect(&database).await.unwrap();
+    for n in 0..2 {
+        sqlx::query("INSERT INTO indexed_asset (id, index_id, asset_id, created_at) VALUES ($1, 'i', $2, 0)")
+            .bind(n.to_string())
+            .bind(id)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+    for path in [format!("/v1.3/assets/{id}"), format!("/v1.3/assets/{id}?force=false")] {
+        let message = expect_error(409, "asset_in_use", server.delete(&path).send().await.unwrap()).await;
+        assert_eq!(
+            message,
+            format!(
+                "The asset {id} is referenced by indexed assets (2). Delete those first, or set force to true."
+            )
+        );
+    }
+    assert_eq!((server.total().await, server.originals()), (1, 1));
+    let nonsense = server.delete(&format!("/v1.3/assets/{id}?force=perhaps")).send().await.unwrap();
+    let message = expect_error(400, "parameter_invalid", nonsense).await;
+    assert_eq!(message, "The force parameter is invalid. \"perhaps\" is neither true nor false.");
+    expect(200, server.delete(&format!("/v1.3/assets/{id}?force=true")).send().await.unwrap()).await;
+    assert_eq!((server.total().await, server.originals()), (0, 0));
+    server.assert_healthy();
 }
