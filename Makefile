@@ -15,6 +15,7 @@ lint:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 unit: ffmpeg
+	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples
 	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
 	cargo nextest run --locked --workspace
 	cargo test --locked --workspace --doc --quiet

@@ -13,6 +13,13 @@ pub struct Resolution {
     pub height: u32,
 }
 
+impl Resolution {
+    /// As it is shown, given an EXIF orientation: 5 to 8 lie on their side.
+    pub fn turned(self, orientation: u32) -> Self {
+        if (5..=8).contains(&orientation) { Self { width: self.height, height: self.width } } else { self }
+    }
+}
+
 impl fmt::Display for Resolution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}", self.width, self.height)

@@ -77,14 +77,10 @@ impl Spawner {
         Ok(Self { requests })
     }
 
-    /// Runs a program to its end, within limits. When the caller stops waiting, the child and all it started die.
-    pub(crate) async fn run(&self, mut command: Command, limits: Limits) -> io::Result<Ended> {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .env_clear()
-            .process_group(0);
+    /// Runs a program to its end, within limits, given what it reads on standard input. When the caller stops waiting,
+    /// the child and all it started die.
+    pub(crate) async fn run(&self, mut command: Command, input: Stdio, limits: Limits) -> io::Result<Ended> {
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).env_clear().process_group(0);
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }

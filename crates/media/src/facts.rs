@@ -87,11 +87,16 @@ impl Probe {
         self.frames.iter().any(|frame| frame.stream_index == Some(stream))
     }
 
-    fn videos(&self) -> impl Iterator<Item = &Stream> {
+    /// How many frames decoded, of any track.
+    pub(crate) fn frame_count(&self) -> usize {
+        self.frames.len()
+    }
+
+    fn videos(&self) -> impl Iterator<Item = &Stream> + Clone {
         self.streams.iter().filter(|stream| stream.codec_type == "video" && !self.is_cover(stream))
     }
 
-    fn audios(&self) -> impl Iterator<Item = &Stream> {
+    fn audios(&self) -> impl Iterator<Item = &Stream> + Clone {
         self.streams.iter().filter(|stream| stream.codec_type == "audio")
     }
 
@@ -103,58 +108,35 @@ impl Probe {
     }
 }
 
-/// The track a file of this kind is judged by.
-pub(crate) fn main_stream(probe: &Probe, kind: MediaKind) -> Option<u32> {
+/// The track that a player would choose.
+fn main<'a>(mut streams: impl Iterator<Item = &'a Stream> + Clone) -> Option<&'a Stream> {
     let is_default = |stream: &&Stream| stream.disposition.get("default").is_some_and(|flag| *flag != 0);
-    let main = match kind {
-        MediaKind::Audio => probe.audios().find(is_default).or_else(|| probe.audios().next()),
-        MediaKind::Video | MediaKind::Image => {
-            probe.videos().find(is_default).or_else(|| probe.videos().next())
-        }
-    };
-    main.map(|stream| stream.index)
+    streams.clone().find(is_default).or_else(|| streams.next())
 }
 
-/// What the file is.
-pub(crate) fn read(probe: &Probe, sniffed: &Sniffed) -> Result<Facts, Error> {
-    let image = matches!(sniffed, Sniffed::Media { kind: MediaKind::Image, .. });
-    let kind = match (probe.videos().next(), probe.audios().next()) {
-        (Some(_), _) if image => MediaKind::Image,
-        (Some(_), _) => MediaKind::Video,
-        (None, Some(_)) => MediaKind::Audio,
+/// What the file is, and the index of the track it is judged by.
+pub(crate) fn read(probe: &Probe, sniffed: &Sniffed) -> Result<(Facts, u32), Error> {
+    let (video, audio) = (main(probe.videos()), main(probe.audios()));
+    let (kind, judged) = match (video, audio) {
+        (Some(video), _) => (MediaKind::Video, video),
+        (None, Some(audio)) => (MediaKind::Audio, audio),
         (None, None) => return Err(unreadable(sniffed, "neither picture nor sound")),
     };
-    let find = |index: Option<u32>| probe.streams.iter().find(|stream| Some(stream.index) == index);
-    let video = find(main_stream(probe, MediaKind::Video));
-    let audio = find(main_stream(probe, MediaKind::Audio));
     let upright = match video {
         Some(stream) => {
             Some(upright(stream).ok_or_else(|| broken(kind, "a video track without dimensions"))?)
         }
         None => None,
     };
-    let longest = probe
-        .videos()
-        .chain(probe.audios())
-        .filter_map(stream_seconds)
-        .fold(None, |longest: Option<f64>, seconds| {
-            Some(longest.map_or(seconds, |longest| longest.max(seconds)))
-        });
-    let duration = match kind {
-        MediaKind::Image => None,
-        MediaKind::Video | MediaKind::Audio => seconds(probe.format.duration.as_deref()).or(longest),
-    };
+    let longest = probe.videos().chain(probe.audios()).filter_map(stream_seconds).reduce(f64::max);
+    let duration = seconds(probe.format.duration.as_deref()).or(longest);
     let mime = mime(kind, sniffed, &probe.format.format_name, audio).to_owned();
-    let technical = match kind {
-        MediaKind::Image => image_metadata(probe, video, &mime),
-        MediaKind::Video | MediaKind::Audio => metadata(probe, video, audio, &mime),
-    };
     let format = match kind {
         MediaKind::Audio => audio_format(&mime, audio),
-        MediaKind::Image => mime.trim_start_matches("image/").to_ascii_uppercase(),
-        MediaKind::Video => probe.format.format_name.clone(),
+        MediaKind::Video | MediaKind::Image => probe.format.format_name.clone(),
     };
-    Ok(Facts { kind, mime, duration, upright, format, technical })
+    let technical = metadata(probe, video, audio, &mime);
+    Ok((Facts { kind, mime, duration, upright, format, technical }, judged.index))
 }
 
 /// What the limits call an audio format. MP3, FLAC and WAV are files of that kind; elsewhere the codec has the name,
@@ -273,23 +255,6 @@ fn metadata(probe: &Probe, video: Option<&Stream>, audio: Option<&Stream>, mime:
         geospatial_altitude_meters: place.and_then(|place| place.2),
         video_streams: Some(video_streams).filter(|streams| !streams.is_empty()),
         audio_streams: Some(audio_streams).filter(|streams| !streams.is_empty()),
-        ..TechnicalMetadata::default()
-    }
-}
-
-fn image_metadata(probe: &Probe, video: Option<&Stream>, mime: &str) -> TechnicalMetadata {
-    let size = video.and_then(dimensions);
-    TechnicalMetadata {
-        file_size_bytes: number(probe.format.size.as_deref()),
-        file_mime_type: Some(mime.to_owned()),
-        image_width: size.map(|size| size.width),
-        image_height: size.map(|size| size.height),
-        image_format: Some(mime.trim_start_matches("image/").to_ascii_uppercase()),
-        image_bit_depth: video.and_then(video_bit_depth),
-        has_alpha: video.and_then(|stream| stream.pix_fmt.as_deref()).map(has_alpha),
-        is_animated: Some(
-            mime == "image/avif" && probe.format.tags.get("major_brand").is_some_and(|brand| brand == "avis"),
-        ),
         ..TechnicalMetadata::default()
     }
 }
@@ -470,7 +435,7 @@ mod tests {
     const MP4: Sniffed = Sniffed::Media { kind: MediaKind::Video, mime: "video/mp4" };
 
     fn facts(json: &str, sniffed: &Sniffed) -> Result<Facts, Error> {
-        read(&serde_json::from_str(json).unwrap(), sniffed)
+        read(&serde_json::from_str(json).unwrap(), sniffed).map(|(facts, _)| facts)
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! Bytes are strangers'. Video and audio meet C code only in a child process that has its own limits and dies with us;
 //! images are decoded by safe Rust with bounds on pixels and memory. What comes back is read by pure functions.
 
+mod boxes;
 mod child;
 mod facts;
+mod heif;
 mod installed;
 mod picture;
 mod probe;
@@ -126,6 +128,9 @@ impl Media {
             Sniffed::Other { mime } => Err(Error::NotMedia { mime }),
             Sniffed::Media { kind: MediaKind::Image, mime } if picture::decodes(mime) => {
                 picture::examine(path, mime, &self.config).await
+            }
+            Sniffed::Media { kind: MediaKind::Image, .. } => {
+                heif::examine(&self.spawner, &self.config, path).await
             }
             sniffed => {
                 whole::check(path, &sniffed).await?;

@@ -69,12 +69,7 @@ fn decode(path: &Path, mime: &'static str, max_pixels: u64, max_memory: u64) -> 
     let mut pixels = vec![0; usize::try_from(decoder.total_bytes()).unwrap_or_default()];
     decoder.read_image_boxed(&mut pixels).map_err(|error| refused(error.to_string()))?;
 
-    // 5 to 8 lie on their side.
-    let upright = if orientation >= 5 {
-        Resolution { width: height, height: width }
-    } else {
-        Resolution { width, height }
-    };
+    let upright = Resolution { width, height }.turned(orientation.into());
     let technical = TechnicalMetadata {
         file_size_bytes: Some(size),
         file_mime_type: Some(mime.to_owned()),

@@ -1,8 +1,16 @@
 //! The ffprobe command, asked once or twice per file. What it says is read by [`crate::facts`].
 
-use std::{ffi::OsString, os::unix::process::ExitStatusExt, path::Path, process::Command};
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{self, Seek, Write},
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use reelhouse_api::MediaKind;
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::{
     Config, Error, Facts, Sniffed,
@@ -33,13 +41,35 @@ pub(crate) async fn examine(
     sniffed: &Sniffed,
 ) -> Result<Facts, Error> {
     let probe = run(spawner, config, path, sniffed, None).await?;
-    let facts = facts::read(&probe, sniffed)?;
+    let (facts, main) = facts::read(&probe, sniffed)?;
     // The first packets may all be of other tracks: then the main track is asked alone.
-    let main = facts::main_stream(&probe, facts.kind).ok_or_else(|| broken(facts.kind, "no main track"))?;
     if !probe.decoded(main) && !run(spawner, config, path, sniffed, Some(main)).await?.decoded(main) {
         return Err(broken(facts.kind, "no frame of the main track decodes"));
     }
     Ok(facts)
+}
+
+/// How many pictures of a bare stream decode. `format` is the name of its demuxer.
+pub(crate) async fn count_pictures(
+    spawner: &Spawner,
+    config: &Config,
+    format: &str,
+    stream: Vec<u8>,
+) -> Result<usize, Error> {
+    let input = tokio::task::spawn_blocking(move || in_memory(&stream)).await.map_err(io::Error::other)??;
+    let mut command = ffprobe(config);
+    command.args(["-f", format, "-show_frames", "-show_entries", "frame=stream_index", "-i", "pipe:0"]);
+    let ended = spawner.run(command, input.into(), limits(config)).await?;
+    let probe = answer(ended).map_err(|failure| broken(MediaKind::Image, failure.reason))?;
+    Ok(probe.frame_count())
+}
+
+/// A file that has no name and lies nowhere.
+fn in_memory(bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create("pictures", MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 async fn run(
@@ -49,10 +79,8 @@ async fn run(
     sniffed: &Sniffed,
     only: Option<u32>,
 ) -> Result<Probe, Error> {
-    #[expect(clippy::disallowed_methods, reason = "this room starts the children")]
-    let mut command = Command::new(&config.ffprobe);
-    command.args(["-v", "error", "-hide_banner", "-of", "json", "-threads", "1"]);
-    command.args(["-protocol_whitelist", "file,pipe", "-format_whitelist", DEMUXERS]);
+    let mut command = ffprobe(config);
+    command.args(["-format_whitelist", DEMUXERS]);
     command.args(["-show_format", "-show_streams", "-show_frames", "-show_entries", ENTRIES]);
     command.args(["-read_intervals", &format!("%+#{FIRST_PACKETS}")]);
     if let Some(stream) = only {
@@ -61,24 +89,50 @@ async fn run(
     let mut input = OsString::from("file:");
     input.push(path);
     command.arg("-i").arg(input);
-    let limits = Limits {
+    answer(spawner.run(command, Stdio::null(), limits(config)).await?).map_err(
+        |Failure { reason, by_itself }| {
+            if by_itself { unreadable(sniffed, reason) } else { broken(guess(sniffed), reason) }
+        },
+    )
+}
+
+fn ffprobe(config: &Config) -> Command {
+    #[expect(clippy::disallowed_methods, reason = "this room starts the children")]
+    let mut command = Command::new(&config.ffprobe);
+    command.args(["-v", "error", "-hide_banner", "-of", "json", "-threads", "1"]);
+    command.args(["-protocol_whitelist", "file,pipe"]);
+    command
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
         time: config.probe_timeout,
         output: MAX_ANSWER,
         // One thread cannot use more than the wall clock gives; rounded up.
         cpu_seconds: config.probe_timeout.as_secs() + 1,
         memory: MAX_MEMORY,
-    };
-    let (status, stdout, stderr) = match spawner.run(command, limits).await? {
-        Ended::Exited { status, stdout, stderr } => (status, stdout, stderr),
-        Ended::Killed(reason) => return Err(broken(guess(sniffed), reason)),
-    };
-    if !status.success() {
-        let reason = format!("{}: {stderr}", describe(status));
-        let crashed = status.signal().is_some();
-        return Err(if crashed { broken(guess(sniffed), reason) } else { unreadable(sniffed, reason) });
     }
-    serde_json::from_slice(&stdout)
-        .map_err(|error| broken(guess(sniffed), format!("the probe's answer: {error}")))
+}
+
+/// Why there is no answer.
+struct Failure {
+    reason: String,
+    /// The program itself said so, in peace.
+    by_itself: bool,
+}
+
+fn answer(ended: Ended) -> Result<Probe, Failure> {
+    let failed = |reason: String| Failure { reason, by_itself: false };
+    match ended {
+        Ended::Exited { status, stdout, .. } if status.success() => {
+            serde_json::from_slice(&stdout).map_err(|error| failed(format!("the probe's answer: {error}")))
+        }
+        Ended::Exited { status, stderr, .. } => Err(Failure {
+            reason: format!("{}: {stderr}", describe(status)),
+            by_itself: status.signal().is_none(),
+        }),
+        Ended::Killed(reason) => Err(failed(reason.to_owned())),
+    }
 }
 
 /// A file in which no demuxer finds a track: broken if its first bytes promised media, else no media at all.

@@ -9,7 +9,11 @@ use std::{
     path::Path,
 };
 
-use crate::{Error, Sniffed, probe::broken};
+use crate::{
+    Error, Sniffed,
+    boxes::{FileBox, be32, be64, child, children, read_box, read_content},
+    probe::broken,
+};
 
 /// An index larger than this is left to the prober.
 const MAX_INDEX: u64 = 64 << 20;
@@ -49,47 +53,14 @@ fn missing(file: &mut (impl Read + Seek), len: u64, mime: &str) -> io::Result<Op
     }
 }
 
-/// One box of an ISO file: its type, and where its content lies.
-struct IsoBox {
-    name: [u8; 4],
-    content: u64,
-    end: u64,
-}
-
-fn read_box(file: &mut (impl Read + Seek), at: u64, len: u64) -> io::Result<Option<IsoBox>> {
-    if at.saturating_add(8) > len {
-        return Ok(None);
-    }
-    file.seek(SeekFrom::Start(at))?;
-    let mut header = [0; 8];
-    file.read_exact(&mut header)?;
-    let [a, b, c, d, name @ ..] = header;
-    let (content, size) = match u32::from_be_bytes([a, b, c, d]) {
-        // To the end of the file.
-        0 => (at + 8, len - at),
-        1 => {
-            let mut large = [0; 8];
-            if at.saturating_add(16) > len {
-                return Ok(None);
-            }
-            file.read_exact(&mut large)?;
-            (at + 16, u64::from_be_bytes(large))
-        }
-        size => (at + 8, u64::from(size)),
-    };
-    // Smaller than its own header: not a box, and no way to go on.
-    Ok(at.checked_add(size).filter(|end| *end >= content).map(|end| IsoBox { name, content, end }))
-}
-
 fn iso_bmff(file: &mut (impl Read + Seek), len: u64) -> io::Result<Option<&'static str>> {
     let (mut at, mut media_cut, mut fragmented, mut furthest) = (0, false, false, 0);
     for _ in 0..MAX_BOXES {
-        let Some(IsoBox { name, content, end }) = read_box(file, at, len)? else { break };
+        let Some(found) = read_box(file, at, len)? else { break };
+        let FileBox { name, content, end } = found;
         match &name {
             b"moov" if end <= len && end - content <= MAX_INDEX => {
-                let mut index = vec![0; usize::try_from(end - content).unwrap_or_default()];
-                file.seek(SeekFrom::Start(content))?;
-                file.read_exact(&mut index)?;
+                let index = read_content(file, &found)?;
                 fragmented |= children(&index).any(|(name, _)| name == *b"mvex");
                 furthest = furthest_sample(&index, len);
             }
@@ -110,26 +81,6 @@ fn iso_bmff(file: &mut (impl Read + Seek), len: u64) -> io::Result<Option<&'stat
     } else {
         None
     })
-}
-
-/// The boxes inside a box.
-fn children(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
-    std::iter::from_fn(move || {
-        let header = bytes.first_chunk::<8>()?;
-        let [a, b, c, d, name @ ..] = *header;
-        let (start, size) = match u32::from_be_bytes([a, b, c, d]) {
-            0 => (8, bytes.len()),
-            1 => (16, usize::try_from(be64(bytes, 8)?).ok()?),
-            size => (8, usize::try_from(size).ok()?),
-        };
-        let content = bytes.get(start..size)?;
-        bytes = bytes.get(size..)?;
-        Some((name, content))
-    })
-}
-
-fn child<'a>(bytes: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
-    children(bytes).find(|(found, _)| found == name).map(|(_, content)| content)
 }
 
 /// Where the last byte of any sample ends. A table that makes no sense promises nothing.
@@ -233,14 +184,6 @@ impl<'a> Sizes<'a> {
         };
         size.unwrap_or(0)
     }
-}
-
-fn be32(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
-fn be64(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
 /// A Segment of known size must fit; a live one says it does not know.

@@ -8,6 +8,7 @@ mod content;
 mod crash;
 mod doctor;
 mod errors;
+mod facts;
 mod hangup;
 mod harness;
 mod list;

@@ -1,0 +1,526 @@
+//! HEIC and AVIF: what their item tables say, and the coded pictures as one stream that a child can decode. The prober's
+//! own demuxer knows neither HEIC nor pictures made of tiles.
+//!
+//! ISO/IEC 23008-12 (items, properties), 14496-15 (`hvcC`), the AV1 Image File Format (`av1C`).
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::Path,
+};
+
+use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
+
+use crate::{
+    Config, Error, Facts,
+    boxes::{be16, be32, child, children, read_box, read_content},
+    child::Spawner,
+    probe::{self, broken},
+};
+
+/// Item tables of real files have a few kilobytes.
+const MAX_TABLES: u64 = 4 << 20;
+/// Tiles of one picture. A phone writes 48.
+const MAX_TILES: usize = 4096;
+/// Top-level boxes before the tables.
+const MAX_BOXES: usize = 1000;
+
+/// How pictures are coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Codec {
+    Hevc,
+    Av1,
+}
+
+/// What the tables say of the main picture.
+#[derive(Debug)]
+struct Picture {
+    codec: Codec,
+    size: Resolution,
+    /// EXIF orientation, 1 to 8.
+    orientation: u32,
+    channels: Option<u8>,
+    bit_depth: Option<u8>,
+    has_alpha: bool,
+    is_animated: bool,
+    /// Its tiles, decodable one after the other.
+    stream: Vec<u8>,
+    tiles: usize,
+}
+
+/// Reads the tables, then has every tile decoded by a child.
+pub(crate) async fn examine(spawner: &Spawner, config: &Config, path: &Path) -> Result<Facts, Error> {
+    let refused = |reason: &str| broken(MediaKind::Image, reason);
+    let (path, max_bytes) = (path.to_owned(), config.max_image_memory);
+    let read = tokio::task::spawn_blocking(move || {
+        let mut file = File::open(path)?;
+        let len = file.metadata()?.len();
+        Ok::<_, io::Error>((read(&mut file, len, max_bytes)?, len))
+    });
+    let (picture, len) = read.await.map_err(|stopped| refused(&stopped.to_string()))??;
+    let picture = picture.map_err(refused)?;
+    let Resolution { width, height } = picture.size;
+    if u64::from(width) * u64::from(height) > config.max_image_pixels {
+        return Err(refused(&format!("{} are more pixels than are allowed", picture.size)));
+    }
+    let format = match picture.codec {
+        Codec::Hevc => "hevc",
+        Codec::Av1 => "obu",
+    };
+    let decoded = probe::count_pictures(spawner, config, format, picture.stream).await?;
+    if decoded != picture.tiles {
+        return Err(refused(&format!("{decoded} of {} tiles decode", picture.tiles)));
+    }
+    let (mime, name) = match picture.codec {
+        Codec::Hevc => ("image/heic", "HEIC"),
+        Codec::Av1 => ("image/avif", "AVIF"),
+    };
+    let technical = TechnicalMetadata {
+        file_size_bytes: Some(len),
+        file_mime_type: Some(mime.to_owned()),
+        image_width: Some(width),
+        image_height: Some(height),
+        image_format: Some(name.to_owned()),
+        image_orientation: Some(picture.orientation),
+        image_color_space: picture
+            .channels
+            .map(|channels| if channels < 3 { "Grayscale" } else { "RGB" }.to_owned()),
+        image_bit_depth: picture.bit_depth.map(u32::from),
+        has_alpha: Some(picture.has_alpha),
+        is_animated: Some(picture.is_animated),
+        ..TechnicalMetadata::default()
+    };
+    Ok(Facts {
+        kind: MediaKind::Image,
+        mime: mime.to_owned(),
+        duration: None,
+        upright: Some(picture.size.turned(picture.orientation)),
+        format: name.to_owned(),
+        technical,
+    })
+}
+
+/// The main picture, or what is wrong.
+fn read(
+    file: &mut (impl Read + Seek),
+    len: u64,
+    max_bytes: u64,
+) -> io::Result<Result<Picture, &'static str>> {
+    let (mut at, mut tables, mut is_animated) = (0, None, false);
+    for _ in 0..MAX_BOXES {
+        let Some(found) = read_box(file, at, len)? else { break };
+        match &found.name {
+            b"meta" if found.end > len => return Ok(Err("its tables are cut")),
+            b"meta" if found.end - found.content <= MAX_TABLES => tables = Some(read_content(file, &found)?),
+            b"moov" => is_animated = true,
+            _ => {}
+        }
+        at = found.end;
+    }
+    let Some(items) = tables.as_deref().and_then(|tables| Items::read(tables.get(4..)?)) else {
+        return Ok(Err("no tables of items"));
+    };
+    let mut bytes = Bytes { file, len, idat: items.idat, left: max_bytes };
+    Ok(picture(&items, &mut bytes)?.map(|picture| Picture { is_animated, ..picture }))
+}
+
+fn picture(
+    items: &Items<'_>,
+    bytes: &mut Bytes<'_, impl Read + Seek>,
+) -> io::Result<Result<Picture, &'static str>> {
+    let main = items.primary;
+    let tiles = match items.kind(main) {
+        Some(b"grid") => match grid(items, main, bytes)? {
+            Some(tiles) => tiles,
+            None => return Ok(Err("its grid of tiles makes no sense")),
+        },
+        _ => vec![main],
+    };
+    let Some(size) = items.property(main, b"ispe").and_then(|ispe| {
+        Some(Resolution { width: be32(ispe, 4)?, height: be32(ispe, 8)? })
+            .filter(|size| size.width > 0 && size.height > 0)
+    }) else {
+        return Ok(Err("no dimensions"));
+    };
+    let codec = match tiles.first().and_then(|tile| items.kind(*tile)) {
+        Some(b"hvc1") => Codec::Hevc,
+        Some(b"av01") => Codec::Av1,
+        _ => return Ok(Err("a way of coding that is not known")),
+    };
+    let mut stream = Vec::new();
+    for tile in &tiles {
+        let Some(data) = bytes.of(items, *tile)? else { return Ok(Err("its tables point behind its end")) };
+        let written = match codec {
+            Codec::Hevc => {
+                items.property(*tile, b"hvcC").and_then(|hvcc| push_hevc(&mut stream, hvcc, &data))
+            }
+            Codec::Av1 => Some(push_av1(&mut stream, &data)),
+        };
+        if written.is_none() {
+            return Ok(Err("a coded picture that makes no sense"));
+        }
+    }
+    // pixi: the number of channels, then the bits of each.
+    let pixi = items.property(main, b"pixi").or_else(|| items.property(*tiles.first()?, b"pixi"));
+    Ok(Ok(Picture {
+        codec,
+        size,
+        orientation: items.orientation(main),
+        channels: pixi.and_then(|pixi| pixi.get(4)).copied(),
+        bit_depth: pixi.and_then(|pixi| pixi.get(5)).copied(),
+        has_alpha: items.has_alpha(main),
+        is_animated: false,
+        stream,
+        tiles: tiles.len(),
+    }))
+}
+
+/// The tiles of a picture that is a grid, row by row.
+fn grid(
+    items: &Items<'_>,
+    item: u32,
+    bytes: &mut Bytes<'_, impl Read + Seek>,
+) -> io::Result<Option<Vec<u32>>> {
+    let Some(data) = bytes.of(items, item)? else { return Ok(None) };
+    let tiles = items.references.get(&(*b"dimg", item)).cloned().unwrap_or_default();
+    let count = data.get(2..4).map(|sides| (usize::from(sides[0]) + 1) * (usize::from(sides[1]) + 1));
+    Ok(Some(tiles).filter(|tiles| Some(tiles.len()) == count && tiles.len() <= MAX_TILES))
+}
+
+/// NAL units with lengths become NAL units with start codes; the parameter sets go first.
+fn push_hevc(stream: &mut Vec<u8>, hvcc: &[u8], data: &[u8]) -> Option<()> {
+    const START: [u8; 4] = [0, 0, 0, 1];
+    let mut push = |unit: &[u8]| {
+        stream.extend_from_slice(&START);
+        stream.extend_from_slice(unit);
+    };
+    let mut at = 23;
+    for _ in 0..*hvcc.get(22)? {
+        let units = be16(hvcc, at + 1)?;
+        at += 3;
+        for _ in 0..units {
+            let len = usize::from(be16(hvcc, at)?);
+            push(hvcc.get(at + 2..at + 2 + len)?);
+            at += 2 + len;
+        }
+    }
+    let width = usize::from(hvcc.get(21)? & 3) + 1;
+    let mut rest = data;
+    while !rest.is_empty() {
+        let len = rest.get(..width)?.iter().fold(0, |len, byte| len << 8 | usize::from(*byte));
+        push(rest.get(width..)?.get(..len)?);
+        rest = rest.get(width + len..)?;
+    }
+    Some(())
+}
+
+/// An item is a temporal unit without the delimiter that a stream has.
+fn push_av1(stream: &mut Vec<u8>, data: &[u8]) {
+    stream.extend_from_slice(&[0x12, 0x00]);
+    stream.extend_from_slice(data);
+}
+
+/// Where an item's bytes lie.
+#[derive(Debug, Default)]
+struct Location {
+    in_idat: bool,
+    /// Offset and length.
+    extents: Vec<(u64, u64)>,
+}
+
+/// The tables of items.
+#[derive(Debug)]
+struct Items<'a> {
+    primary: u32,
+    kinds: BTreeMap<u32, [u8; 4]>,
+    locations: BTreeMap<u32, Location>,
+    /// By kind of reference and the item it comes from.
+    references: BTreeMap<([u8; 4], u32), Vec<u32>>,
+    properties: Vec<([u8; 4], &'a [u8])>,
+    /// Indices into the properties, from 0.
+    associations: BTreeMap<u32, Vec<usize>>,
+    idat: &'a [u8],
+}
+
+impl<'a> Items<'a> {
+    fn read(meta: &'a [u8]) -> Option<Self> {
+        let pitm = child(meta, b"pitm")?;
+        let iprp = child(meta, b"iprp")?;
+        Some(Self {
+            primary: if version(pitm)? == 0 { be16(pitm, 4)?.into() } else { be32(pitm, 4)? },
+            kinds: kinds(child(meta, b"iinf")?)?,
+            locations: locations(child(meta, b"iloc")?)?,
+            references: child(meta, b"iref").and_then(references).unwrap_or_default(),
+            properties: children(child(iprp, b"ipco")?).collect(),
+            associations: associations(child(iprp, b"ipma")?)?,
+            idat: child(meta, b"idat").unwrap_or_default(),
+        })
+    }
+
+    fn kind(&self, item: u32) -> Option<&[u8; 4]> {
+        self.kinds.get(&item)
+    }
+
+    fn properties_of(&self, item: u32) -> impl Iterator<Item = ([u8; 4], &'a [u8])> {
+        let indices = self.associations.get(&item).map(Vec::as_slice).unwrap_or_default();
+        indices.iter().filter_map(|index| self.properties.get(*index).copied())
+    }
+
+    fn property(&self, item: u32, name: &[u8; 4]) -> Option<&'a [u8]> {
+        self.properties_of(item).find(|(found, _)| found == name).map(|(_, content)| content)
+    }
+
+    /// Turns and mirrors, in the order they stand, as the EXIF orientation of the same effect.
+    fn orientation(&self, item: u32) -> u32 {
+        // Quarter turns counter-clockwise, after a left-right mirror or none.
+        let (mut mirrored, mut turns) = (false, 0);
+        for (name, content) in self.properties_of(item) {
+            let value = content.first().copied().unwrap_or_default();
+            match &name {
+                b"irot" => turns += value & 3,
+                // Across the vertical axis (1), or the horizontal one: that is half a turn more.
+                b"imir" => {
+                    (mirrored, turns) = (!mirrored, 4 - turns % 4 + if value & 1 == 1 { 0 } else { 2 });
+                }
+                _ => {}
+            }
+        }
+        match (mirrored, turns % 4) {
+            (false, 0) => 1,
+            (false, 1) => 8,
+            (false, 2) => 3,
+            (false, _) => 6,
+            (true, 0) => 2,
+            (true, 1) => 5,
+            (true, 2) => 4,
+            (true, _) => 7,
+        }
+    }
+
+    fn has_alpha(&self, item: u32) -> bool {
+        let auxiliary =
+            self.references.iter().filter(|((kind, _), to)| kind == b"auxl" && to.contains(&item));
+        auxiliary.map(|((_, from), _)| *from).any(|from| {
+            self.property(from, b"auxC").is_some_and(|aux| {
+                [&b"urn:mpeg:hevc:2015:auxid:1"[..], b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha"]
+                    .iter()
+                    .any(|name| aux.get(4..).is_some_and(|rest| rest.starts_with(name)))
+            })
+        })
+    }
+}
+
+fn version(full_box: &[u8]) -> Option<u8> {
+    full_box.first().copied()
+}
+
+fn kinds(iinf: &[u8]) -> Option<BTreeMap<u32, [u8; 4]>> {
+    let entries = iinf.get(if version(iinf)? == 0 { 6 } else { 8 }..)?;
+    let entries = children(entries).filter(|(name, _)| name == b"infe");
+    let kind = |infe: &[u8]| {
+        let (item, at) = match version(infe)? {
+            2 => (u32::from(be16(infe, 4)?), 8),
+            3 => (be32(infe, 4)?, 10),
+            _ => return None,
+        };
+        Some((item, *infe.get(at..)?.first_chunk()?))
+    };
+    Some(entries.filter_map(|(_, infe)| kind(infe)).collect())
+}
+
+fn references(iref: &[u8]) -> Option<BTreeMap<([u8; 4], u32), Vec<u32>>> {
+    let wide = version(iref)? != 0;
+    let width = if wide { 4 } else { 2 };
+    let id = |bytes: &[u8], at| if wide { be32(bytes, at) } else { be16(bytes, at).map(u32::from) };
+    let one = |(kind, content): ([u8; 4], &[u8])| {
+        let count = usize::from(be16(content, width)?);
+        let to: Option<Vec<u32>> = (0..count).map(|n| id(content, width * (n + 1) + 2)).collect();
+        Some(((kind, id(content, 0)?), to?))
+    };
+    Some(children(iref.get(4..)?).filter_map(one).collect())
+}
+
+fn associations(ipma: &[u8]) -> Option<BTreeMap<u32, Vec<usize>>> {
+    let (wide_ids, wide_indices) = (version(ipma)? >= 1, ipma.get(3)? & 1 == 1);
+    let mut at = 8;
+    let mut found = BTreeMap::new();
+    for _ in 0..be32(ipma, 4)? {
+        let item = if wide_ids { be32(ipma, at)? } else { be16(ipma, at)?.into() };
+        at += if wide_ids { 4 } else { 2 };
+        let count = *ipma.get(at)?;
+        at += 1;
+        let mut indices = Vec::new();
+        for _ in 0..count {
+            // The top bit says "essential"; 0 is no property.
+            let index =
+                if wide_indices { be16(ipma, at)? & 0x7FFF } else { u16::from(*ipma.get(at)? & 0x7F) };
+            at += if wide_indices { 2 } else { 1 };
+            indices.extend(usize::from(index).checked_sub(1));
+        }
+        found.insert(item, indices);
+    }
+    Some(found)
+}
+
+fn locations(iloc: &[u8]) -> Option<BTreeMap<u32, Location>> {
+    let version = version(iloc)?;
+    let mut cursor = Cursor { bytes: iloc, at: 4 };
+    let (sizes, base) = (cursor.number(1)?, cursor.number(1)?);
+    let (offset_size, length_size) = (sizes >> 4, sizes & 15);
+    let (base_size, index_size) = (base >> 4, if version == 0 { 0 } else { base & 15 });
+    let id_size = if version < 2 { 2 } else { 4 };
+    let mut found = BTreeMap::new();
+    for _ in 0..cursor.number(id_size)? {
+        let item = u32::try_from(cursor.number(id_size)?).ok()?;
+        let method = if version == 0 { 0 } else { cursor.number(2)? & 15 };
+        let data_reference = cursor.number(2)?;
+        let base = cursor.number(base_size)?;
+        let mut extents = Vec::new();
+        for _ in 0..cursor.number(2)? {
+            cursor.number(index_size)?;
+            let offset = base.checked_add(cursor.number(offset_size)?)?;
+            extents.push((offset, cursor.number(length_size)?));
+        }
+        // Of this file, or of the tables themselves; other files and items are not ours to read.
+        if data_reference == 0 && method <= 1 {
+            found.insert(item, Location { in_idat: method == 1, extents });
+        }
+    }
+    Some(found)
+}
+
+/// Numbers of 0 to 8 bytes, one after the other.
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Cursor<'_> {
+    fn number(&mut self, width: u64) -> Option<u64> {
+        let width = usize::try_from(width).ok().filter(|width| *width <= 8)?;
+        let digits = self.bytes.get(self.at..self.at + width)?;
+        self.at += width;
+        Some(digits.iter().fold(0, |number, digit| number << 8 | u64::from(*digit)))
+    }
+}
+
+/// The bytes that items point at, up to a bound in all.
+struct Bytes<'a, F> {
+    file: &'a mut F,
+    len: u64,
+    idat: &'a [u8],
+    left: u64,
+}
+
+impl<F: Read + Seek> Bytes<'_, F> {
+    /// `None` when they are not all there.
+    fn of(&mut self, items: &Items<'_>, item: u32) -> io::Result<Option<Vec<u8>>> {
+        let Some(location) = items.locations.get(&item) else { return Ok(None) };
+        let all = if location.in_idat { self.idat.len() as u64 } else { self.len };
+        let mut data = Vec::new();
+        for (offset, len) in &location.extents {
+            // No length means: to the end.
+            let end = if *len == 0 { Some(all) } else { offset.checked_add(*len) };
+            let Some(end) = end.filter(|end| *end <= all && offset <= end) else { return Ok(None) };
+            let Some(left) = self.left.checked_sub(end - offset) else { return Ok(None) };
+            self.left = left;
+            if location.in_idat {
+                let range =
+                    usize::try_from(*offset).unwrap_or_default()..usize::try_from(end).unwrap_or_default();
+                data.extend_from_slice(self.idat.get(range).unwrap_or_default());
+            } else {
+                self.file.seek(SeekFrom::Start(*offset))?;
+                (&mut *self.file).take(end - offset).read_to_end(&mut data)?;
+            }
+        }
+        Ok(Some(data).filter(|data| !data.is_empty()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor as Seekable;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn put(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+        [&u32::try_from(content.len() + 8).unwrap().to_be_bytes()[..], name, content].concat()
+    }
+
+    /// A grid of two AV1 tiles of 64x48, turned a quarter clockwise, with an alpha plane.
+    fn file() -> Vec<u8> {
+        let infe =
+            |id: u8, kind: &[u8; 4]| put(b"infe", &[&[2, 0, 0, 0, 0, id, 0, 0][..], kind, b"\0"].concat());
+        let items = [infe(1, b"grid"), infe(2, b"av01"), infe(3, b"av01"), infe(4, b"av01")].concat();
+        let references =
+            [put(b"dimg", &[0, 1, 0, 2, 0, 2, 0, 3]), put(b"auxl", &[0, 4, 0, 1, 0, 1])].concat();
+        let properties = [
+            put(b"ispe", &[0, 0, 0, 0, 0, 0, 0, 128, 0, 0, 0, 48]),
+            put(b"pixi", &[0, 0, 0, 0, 3, 10, 10, 10]),
+            put(b"irot", &[3]),
+            put(b"auxC", b"\0\0\0\0urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0"),
+        ]
+        .concat();
+        let associations = [0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 3, 1, 2, 0x83, 0, 4, 1, 4];
+        let iprp = [put(b"ipco", &properties), put(b"ipma", &associations)].concat();
+        // The grid's own bytes lie in idat, the tiles' at the file's end.
+        let location = |id: u8, method: u8, offset: u32, len: u8| {
+            [&[0, id, 0, method, 0, 0, 0, 1][..], &offset.to_be_bytes(), &[0, 0, 0, len]].concat()
+        };
+        let meta = |end: u32| {
+            let locations = [
+                &[1, 0, 0, 0, 0x44, 0, 0, 3][..],
+                &location(1, 1, 0, 8),
+                &location(2, 0, end, 5),
+                &location(3, 0, end + 5, 5),
+            ]
+            .concat();
+            let boxes = [
+                put(b"pitm", &[0, 0, 0, 0, 0, 1]),
+                put(b"iinf", &[&[0, 0, 0, 0, 0, 4][..], &items].concat()),
+                put(b"iref", &[&[0; 4][..], &references].concat()),
+                put(b"iprp", &iprp),
+                put(b"iloc", &locations),
+                put(b"idat", &[0, 0, 0, 1, 0, 128, 0, 48]),
+            ]
+            .concat();
+            put(b"meta", &[&[0; 4][..], &boxes].concat())
+        };
+        let len = meta(0).len();
+        [meta(u32::try_from(len).unwrap()), b"tile1tile2".to_vec()].concat()
+    }
+
+    fn read_bytes(bytes: &[u8]) -> Result<Picture, &'static str> {
+        read(&mut Seekable::new(bytes), bytes.len() as u64, 1 << 20).unwrap()
+    }
+
+    #[test]
+    fn tables_are_read() {
+        let picture = read_bytes(&file()).unwrap();
+        assert_eq!((picture.codec, picture.tiles, picture.orientation), (Codec::Av1, 2, 6));
+        assert_eq!(picture.size, Resolution { width: 128, height: 48 });
+        assert_eq!((picture.channels, picture.bit_depth, picture.has_alpha), (Some(3), Some(10), true));
+        assert_eq!(picture.stream, b"\x12\0tile1\x12\0tile2");
+        let cut = &file()[..file().len() - 1];
+        assert_eq!(read_bytes(cut).unwrap_err(), "its tables point behind its end");
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_break_it(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut file = file();
+            for (at, byte) in changes {
+                let at = at.index(file.len());
+                file[at] = byte;
+            }
+            file.truncate(cut.index(file.len() + 1));
+            let _ = read_bytes(&file);
+        }
+    }
+}
