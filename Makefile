@@ -24,6 +24,9 @@ unit: ffmpeg
 conformance: ffmpeg build
 	cd conformance && npm ci --no-audit --no-fund --silent
 	cd conformance && node --test
+	@[ -x .venv/bin/python ] || python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r conformance/requirements.txt
+	.venv/bin/python -m unittest discover -s conformance
 
 build:
 	cargo build --locked

@@ -71,6 +71,9 @@ for (const version of ["1.2.4", "1.3.4"]) {
       const filtered = [];
       for await (const asset of await client.assets.list({ assetIds: made.slice(1, 3), assetTypes: ["video", "audio"] })) filtered.push(asset.id);
       assert.deepEqual(filtered, made.slice(1, 3));
+      const named = [];
+      for await (const asset of await client.assets.list({ filename: "LIP 3", assetTypes: "video" })) named.push(asset.filename);
+      assert.deepEqual(named, ["clip 3.mp4"]);
       const none = await client.assets.list({ assetTypes: "image" });
       assert.equal(none.hasNextPage(), false);
     });
