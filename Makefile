@@ -1,6 +1,6 @@
 # `make run` shows it working, `make test` proves it. Both install what they need.
 
-.PHONY: run test check lint unit conformance build bench-ingest
+.PHONY: run test lint unit conformance build bench-ingest bench-list
 
 run: ffmpeg
 	@scripts/install.sh curl=curl
@@ -40,3 +40,7 @@ bench-ingest:
 	@scripts/install.sh ffmpeg=ffmpeg nginx=nginx curl=curl
 	cargo build --release --locked
 	python3 bench/ingest.py
+
+# Search by filename over a million assets beside a scan.
+bench-list:
+	cargo run --release --locked --quiet -p reelhouse-store --example bench-list
