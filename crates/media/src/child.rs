@@ -21,8 +21,8 @@ use tokio::{
     time::timeout,
 };
 
-/// The most bytes of standard error kept: what the log shows of a failure.
-const STDERR_KEPT: usize = 4096;
+/// Bytes of a stream's end that are kept.
+const TAIL: usize = 4096;
 /// More descriptors than any reader of one file needs.
 const MAX_DESCRIPTORS: u64 = 64;
 
@@ -31,12 +31,21 @@ const MAX_DESCRIPTORS: u64 = 64;
 pub(crate) struct Limits {
     /// Wall clock.
     pub(crate) time: Duration,
-    /// Bytes of standard output.
-    pub(crate) output: u64,
+    /// What is kept of standard output.
+    pub(crate) output: Output,
     /// CPU seconds.
     pub(crate) cpu_seconds: u64,
     /// Bytes of address space.
     pub(crate) memory: u64,
+}
+
+/// What is kept of a child's standard output.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Output {
+    /// All of it; a child that writes more bytes than this is killed.
+    Whole(u64),
+    /// Its end.
+    Tail,
 }
 
 /// How a child ended.
@@ -46,7 +55,7 @@ pub(crate) enum Ended {
     Exited {
         /// Of the program.
         status: ExitStatus,
-        /// Its standard output, whole.
+        /// What was kept of its standard output.
         stdout: Vec<u8>,
         /// The end of its standard error.
         stderr: String,
@@ -132,10 +141,19 @@ impl Running {
         let _ = answer.send(reaped.and(ended));
     }
 
-    async fn exited(&mut self, most: u64) -> io::Result<Ended> {
+    async fn exited(&mut self, output: Output) -> io::Result<Ended> {
         let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
-        match tokio::try_join!(read_bounded(stdout, most), read_tail(stderr)) {
-            Ok((stdout, stderr)) => Ok(Ended::Exited { status: self.child.wait().await?, stdout, stderr }),
+        let kept = async {
+            match output {
+                Output::Whole(most) => read_bounded(stdout, most).await,
+                Output::Tail => read_tail(stdout).await,
+            }
+        };
+        match tokio::try_join!(kept, read_tail(stderr)) {
+            Ok((stdout, stderr)) => {
+                let stderr = String::from_utf8_lossy(&stderr).trim().to_owned();
+                Ok(Ended::Exited { status: self.child.wait().await?, stdout, stderr })
+            }
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
                 Ok(Ended::Killed("it wrote too much"))
             }
@@ -196,9 +214,9 @@ async fn read_bounded(stream: Option<impl AsyncRead + Unpin>, most: u64) -> io::
     if bytes.len() as u64 > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
-/// The end of it: there the reason stands. All of it is read, so that the child does not block.
-async fn read_tail(stream: Option<impl AsyncRead + Unpin>) -> io::Result<String> {
-    let (mut tail, mut piece) = (Vec::new(), [0; STDERR_KEPT]);
+/// The end of it. All of it is read, so that the child does not block.
+async fn read_tail(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let (mut tail, mut piece) = (Vec::new(), [0; TAIL]);
     if let Some(mut stream) = stream {
         loop {
             let len = stream.read(&mut piece).await?;
@@ -206,10 +224,10 @@ async fn read_tail(stream: Option<impl AsyncRead + Unpin>) -> io::Result<String>
                 break;
             }
             tail.extend_from_slice(&piece[..len]);
-            tail.drain(..tail.len().saturating_sub(STDERR_KEPT));
+            tail.drain(..tail.len().saturating_sub(TAIL));
         }
     }
-    Ok(String::from_utf8_lossy(&tail).trim().to_owned())
+    Ok(tail)
 }
 
 /// For the log: `exit status: 1`, or the signal.

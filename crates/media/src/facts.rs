@@ -29,6 +29,7 @@ pub(crate) struct Probe {
 struct Format {
     #[serde(default)]
     format_name: String,
+    start_time: Option<String>,
     duration: Option<String>,
     size: Option<String>,
     bit_rate: Option<String>,
@@ -85,6 +86,16 @@ impl Probe {
     /// Whether a frame of this track decoded.
     pub(crate) fn decoded(&self, stream: u32) -> bool {
         self.frames.iter().any(|frame| frame.stream_index == Some(stream))
+    }
+
+    /// Name of the demuxer.
+    pub(crate) fn demuxer(&self) -> &str {
+        &self.format.format_name
+    }
+
+    /// Seconds at which the file begins.
+    pub(crate) fn start(&self) -> f64 {
+        seconds_from(self.format.start_time.as_deref()).unwrap_or(0.0)
     }
 
     /// How many frames decoded, of any track.
@@ -419,6 +430,20 @@ fn rate(text: Option<&str>) -> Option<f64> {
     (rate.is_finite() && rate > 0.0 && rate < 100_000.0).then(|| (rate * 1000.0).round() / 1000.0)
 }
 
+/// Seconds that may be zero or below.
+fn seconds_from(text: Option<&str>) -> Option<f64> {
+    text?.trim().parse().ok().filter(|seconds: &f64| seconds.abs() < MAX_SECONDS)
+}
+
+/// When the last of some packets ends, from lines of `seconds,duration`.
+pub(crate) fn last_end(lines: &str) -> Option<f64> {
+    let end = |line: &str| {
+        let mut numbers = line.split(',').map(|number| seconds_from(Some(number)));
+        Some(numbers.next()?? + numbers.next().flatten().unwrap_or(0.0))
+    };
+    lines.lines().filter_map(end).reduce(f64::max)
+}
+
 fn seconds(text: Option<&str>) -> Option<f64> {
     text?.trim().parse().ok().and_then(believable)
 }
@@ -500,6 +525,14 @@ mod tests {
             (MediaKind::Audio, "MP3", Some(5.04))
         );
         assert_eq!((facts.technical.total_video_streams, facts.technical.has_audio), (Some(0), Some(true)));
+    }
+
+    #[test]
+    fn packets_end_where_the_last_one_does() {
+        // The first line may be cut.
+        assert_eq!(last_end("00,0.04\n5.000000,0.040000\n5.080000,N/A\n4.96,0.04\n"), Some(5.08));
+        assert_eq!(last_end("N/A,0.04\n\n"), None);
+        assert_eq!(last_end("1e300,1\nnan,1"), None);
     }
 
     #[test]

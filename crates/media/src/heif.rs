@@ -151,13 +151,16 @@ fn picture(
     let mut stream = Vec::new();
     for tile in &tiles {
         let Some(data) = bytes.of(items, *tile)? else { return Ok(Err("its tables point behind its end")) };
-        let written = match codec {
+        let makes_sense = match codec {
             Codec::Hevc => {
-                items.property(*tile, b"hvcC").and_then(|hvcc| push_hevc(&mut stream, hvcc, &data))
+                items.property(*tile, b"hvcC").and_then(|hvcc| push_hevc(&mut stream, hvcc, &data)).is_some()
             }
-            Codec::Av1 => Some(push_av1(&mut stream, &data)),
+            Codec::Av1 => {
+                push_av1(&mut stream, &data);
+                true
+            }
         };
-        if written.is_none() {
+        if !makes_sense {
             return Ok(Err("a coded picture that makes no sense"));
         }
     }
@@ -229,14 +232,16 @@ struct Location {
     extents: Vec<(u64, u64)>,
 }
 
+/// What an item refers to, by kind of reference and the item.
+type References = BTreeMap<([u8; 4], u32), Vec<u32>>;
+
 /// The tables of items.
 #[derive(Debug)]
 struct Items<'a> {
     primary: u32,
     kinds: BTreeMap<u32, [u8; 4]>,
     locations: BTreeMap<u32, Location>,
-    /// By kind of reference and the item it comes from.
-    references: BTreeMap<([u8; 4], u32), Vec<u32>>,
+    references: References,
     properties: Vec<([u8; 4], &'a [u8])>,
     /// Indices into the properties, from 0.
     associations: BTreeMap<u32, Vec<usize>>,
@@ -329,7 +334,7 @@ fn kinds(iinf: &[u8]) -> Option<BTreeMap<u32, [u8; 4]>> {
     Some(entries.filter_map(|(_, infe)| kind(infe)).collect())
 }
 
-fn references(iref: &[u8]) -> Option<BTreeMap<([u8; 4], u32), Vec<u32>>> {
+fn references(iref: &[u8]) -> Option<References> {
     let wide = version(iref)? != 0;
     let width = if wide { 4 } else { 2 };
     let id = |bytes: &[u8], at| if wide { be32(bytes, at) } else { be16(bytes, at).map(u32::from) };

@@ -5,9 +5,9 @@
 
 mod boxes;
 mod child;
+mod chunks;
 mod facts;
 mod heif;
-mod installed;
 mod picture;
 mod probe;
 mod sniff;
@@ -35,7 +35,7 @@ pub struct Config {
     pub probe_timeout: Duration,
     /// The most pixels of an image that is decoded.
     pub max_image_pixels: u64,
-    /// The most bytes a decoder may take.
+    /// The most bytes that all decoders of images together may take; further ones wait.
     pub max_image_memory: u64,
 }
 
@@ -46,7 +46,7 @@ impl Default for Config {
             probes: 2,
             probe_timeout: Duration::from_secs(30),
             max_image_pixels: 100_000_000,
-            max_image_memory: 1 << 30,
+            max_image_memory: 512 << 20,
         }
     }
 }
@@ -66,6 +66,14 @@ pub struct Facts {
     pub format: String,
     /// All that is known.
     pub technical: TechnicalMetadata,
+}
+
+impl Facts {
+    /// For a file whose duration is known only once it was read to its end.
+    fn set_duration(&mut self, seconds: Option<f64>) {
+        self.duration =
+            seconds.filter(|seconds| *seconds > 0.0).map(|seconds| (seconds * 1000.0).round() / 1000.0);
+    }
 }
 
 /// Why a file cannot be told.
@@ -104,6 +112,7 @@ pub struct Media {
     config: Arc<Config>,
     spawner: child::Spawner,
     turns: Arc<Semaphore>,
+    image_memory: picture::Memory,
 }
 
 impl Media {
@@ -111,10 +120,12 @@ impl Media {
     ///
     /// # Errors
     /// [`Error::NotInstalled`] when they do not.
-    pub fn start(config: Config) -> Result<Self, Error> {
-        installed::check(&config.ffprobe)?;
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        let spawner = child::Spawner::start()?;
+        probe::check_installed(&spawner, &config).await?;
         let turns = Arc::new(Semaphore::new(config.probes.max(1)));
-        Ok(Self { config: Arc::new(config), spawner: child::Spawner::start()?, turns })
+        let image_memory = picture::Memory::new(config.max_image_memory);
+        Ok(Self { config: Arc::new(config), spawner, turns, image_memory })
     }
 
     /// Looks at a whole file, given what its first bytes said. Waits its turn.
@@ -127,14 +138,14 @@ impl Media {
         match sniffed {
             Sniffed::Other { mime } => Err(Error::NotMedia { mime }),
             Sniffed::Media { kind: MediaKind::Image, mime } if picture::decodes(mime) => {
-                picture::examine(path, mime, &self.config).await
+                picture::examine(path, mime, &self.config, &self.image_memory).await
             }
             Sniffed::Media { kind: MediaKind::Image, .. } => {
                 heif::examine(&self.spawner, &self.config, path).await
             }
             sniffed => {
-                whole::check(path, &sniffed).await?;
-                probe::examine(&self.spawner, &self.config, path, &sniffed).await
+                let index = whole::check(path, &sniffed).await?;
+                probe::examine(&self.spawner, &self.config, path, &sniffed, index).await
             }
         }
     }

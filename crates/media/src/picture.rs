@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
     path::Path,
+    sync::Arc,
 };
 
 use image::{
@@ -11,6 +12,7 @@ use image::{
     codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder},
 };
 use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{Config, Error, Facts, probe::broken};
 
@@ -31,15 +33,44 @@ fn format(mime: &str) -> Option<(ImageFormat, &'static str)> {
     })
 }
 
+/// Memory for decoders, handed out in the order it was asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Memory {
+    free: Arc<Semaphore>,
+    all: u64,
+}
+
+impl Memory {
+    /// A permit stands for so many bytes.
+    const UNIT: u64 = 1 << 16;
+
+    pub(crate) fn new(bytes: u64) -> Self {
+        let units = usize::try_from(bytes / Self::UNIT).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Self { free: Arc::new(Semaphore::new(units)), all: bytes }
+    }
+
+    /// Waits, on a thread that may block, for so many bytes. They are fewer than all.
+    fn take(&self, bytes: u64) -> io::Result<OwnedSemaphorePermit> {
+        let units = u32::try_from(bytes / Self::UNIT).map_err(io::Error::other)?;
+        let handle = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
+        handle.block_on(Arc::clone(&self.free).acquire_many_owned(units)).map_err(io::Error::other)
+    }
+}
+
 /// Decodes an image.
-pub(crate) async fn examine(path: &Path, mime: &'static str, config: &Config) -> Result<Facts, Error> {
-    let (path, max_pixels, max_memory) = (path.to_owned(), config.max_image_pixels, config.max_image_memory);
-    let decoded = tokio::task::spawn_blocking(move || decode(&path, mime, max_pixels, max_memory)).await;
+pub(crate) async fn examine(
+    path: &Path,
+    mime: &'static str,
+    config: &Config,
+    memory: &Memory,
+) -> Result<Facts, Error> {
+    let (path, max_pixels, memory) = (path.to_owned(), config.max_image_pixels, memory.clone());
+    let decoded = tokio::task::spawn_blocking(move || decode(&path, mime, max_pixels, &memory)).await;
     // A decoder that panics has met a broken image.
     decoded.unwrap_or_else(|panic| Err(broken(MediaKind::Image, format!("the decoder gave up: {panic}"))))
 }
 
-fn decode(path: &Path, mime: &'static str, max_pixels: u64, max_memory: u64) -> Result<Facts, Error> {
+fn decode(path: &Path, mime: &'static str, max_pixels: u64, memory: &Memory) -> Result<Facts, Error> {
     let refused = |reason: String| broken(MediaKind::Image, reason);
     let Some((format, name)) = format(mime) else { return Err(refused(format!("no decoder for {mime}"))) };
     let mut file = BufReader::new(File::open(path)?);
@@ -47,22 +78,25 @@ fn decode(path: &Path, mime: &'static str, max_pixels: u64, max_memory: u64) -> 
     let frames = match format {
         ImageFormat::Jpeg => jpeg_ends(&mut file)?.then_some(1),
         ImageFormat::Gif => gif_frames(&mut file)?,
+        ImageFormat::Png => png_ends(&mut file)?.then_some(1),
+        ImageFormat::WebP => webp_fits(&mut file, size)?.then_some(1),
         _ => Some(1),
     };
     let frames = frames.ok_or_else(|| refused("it ends before its end marker".to_owned()))?;
     file.seek(SeekFrom::Start(0))?;
 
     let mut limits = Limits::default();
-    limits.max_alloc = Some(max_memory);
+    limits.max_alloc = Some(memory.all);
     let opened = open(file, format, limits).map_err(|error| refused(error.to_string()))?;
     let (mut decoder, animated) = opened;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > max_pixels {
         return Err(refused(format!("{width}x{height} are more pixels than the {max_pixels} allowed")));
     }
-    if decoder.total_bytes() > max_memory {
+    if decoder.total_bytes() > memory.all {
         return Err(refused(format!("it would take {} bytes", decoder.total_bytes())));
     }
+    let _taken = memory.take(decoder.total_bytes())?;
     // What is not said is upright.
     let orientation = decoder.orientation().map_or(1, image::metadata::Orientation::to_exif);
     let color = decoder.color_type();
@@ -163,10 +197,36 @@ fn jpeg_ends(file: &mut impl BufRead) -> io::Result<bool> {
     }
 }
 
-/// Frames of a GIF; `None` when it ends before its trailer.
+/// Whether a PNG comes to its last chunk: a decoder of the first frame does not look there.
+fn png_ends(file: &mut (impl Read + Seek)) -> io::Result<bool> {
+    file.seek(SeekFrom::Start(8))?;
+    let mut header = [0; 8];
+    loop {
+        match file.read_exact(&mut header) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        let [a, b, c, d, name @ ..] = header;
+        if name == *b"IEND" {
+            return Ok(true);
+        }
+        // The content and its checksum.
+        file.seek_relative(i64::from(u32::from_be_bytes([a, b, c, d])) + 4)?;
+    }
+}
+
+/// Whether all that a WebP announces is there.
+fn webp_fits(file: &mut (impl Read + Seek), len: u64) -> io::Result<bool> {
+    file.seek(SeekFrom::Start(4))?;
+    let mut size = [0; 4];
+    Ok(file.read_exact(&mut size).is_ok() && u64::from(u32::from_le_bytes(size)) + 8 <= len + 1)
+}
+
+/// Frames of a GIF; `None` when it ends inside one. The trailer itself, many writers forget.
 fn gif_frames(file: &mut (impl Read + Seek)) -> io::Result<Option<u32>> {
     match walk_gif(file) {
-        Ok(frames) => Ok(Some(frames)),
+        Ok(frames) => Ok(Some(frames).filter(|frames| *frames > 0)),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         Err(error) => Err(error),
     }
@@ -200,7 +260,11 @@ fn walk_gif(file: &mut (impl Read + Seek)) -> io::Result<u32> {
     skip(file, table(header[10]))?;
     let mut frames = 0;
     loop {
-        match read::<1>(file)? {
+        let mut introducer = [0];
+        if file.read(&mut introducer)? == 0 {
+            return Ok(frames);
+        }
+        match introducer {
             [0x3B] => return Ok(frames),
             [0x21] => {
                 read::<1>(file)?;

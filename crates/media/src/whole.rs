@@ -12,6 +12,7 @@ use std::{
 use crate::{
     Error, Sniffed,
     boxes::{FileBox, be32, be64, child, children, read_box, read_content},
+    chunks::{Layout, media_fits},
     probe::broken,
 };
 
@@ -19,41 +20,63 @@ use crate::{
 const MAX_INDEX: u64 = 64 << 20;
 /// More boxes or chunks than any real file has.
 const MAX_BOXES: usize = 1_000_000;
-/// Some writers count padding that they do not write.
-const PADDING: u64 = 8;
+/// Bytes in which a file's first headers stand.
+const HEAD: u64 = 4096;
+/// Bytes of an MP3's first frame, at the most.
+const FIRST_FRAME: usize = 1500;
+
+/// What a file's own index says of its wholeness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Index {
+    /// All that it points at is there.
+    Kept,
+    /// There is none that says where the media end: only its last packet can tell.
+    Silent,
+}
 
 /// Checks a file against its own index.
 ///
 /// # Errors
 /// [`Error::Broken`] when the index points behind the file's end.
-pub(crate) async fn check(path: &Path, sniffed: &Sniffed) -> Result<(), Error> {
-    let Sniffed::Media { kind, mime } = *sniffed else { return Ok(()) };
+pub(crate) async fn check(path: &Path, sniffed: &Sniffed) -> Result<Index, Error> {
+    let Sniffed::Media { kind, mime } = *sniffed else { return Ok(Index::Silent) };
     let path = path.to_owned();
     let read = tokio::task::spawn_blocking(move || {
         let mut file = File::open(path)?;
         let len = file.metadata()?.len();
-        missing(&mut file, len, mime)
+        judge(&mut file, len, mime)
     });
     match read.await {
-        Ok(Ok(None)) => Ok(()),
-        Ok(Ok(Some(what))) => Err(broken(kind, what)),
+        Ok(Ok(Ok(index))) => Ok(index),
+        Ok(Ok(Err(missing))) => Err(broken(kind, missing)),
         Ok(Err(error)) => Err(error.into()),
         Err(stopped) => Err(broken(kind, format!("its index could not be read: {stopped}"))),
     }
 }
 
-/// What is promised and missing.
-fn missing(file: &mut (impl Read + Seek), len: u64, mime: &str) -> io::Result<Option<&'static str>> {
+/// What the index says, or what is promised and missing.
+fn judge(file: &mut (impl Read + Seek), len: u64, mime: &str) -> io::Result<Result<Index, &'static str>> {
+    let mut fits = |layout, media: fn(&[u8], &[u8]) -> bool| {
+        Ok(if media_fits(file, len, layout, media)? { Ok(Index::Kept) } else { Err("its media is cut") })
+    };
     match mime {
         "video/mp4" | "audio/mp4" | "video/quicktime" | "video/3gpp" | "video/3gpp2" => iso_bmff(file, len),
         "video/x-matroska" | "video/webm" => matroska(file, len),
-        "video/x-msvideo" => riff(file, len, *b"LIST"),
-        "audio/wav" => riff(file, len, *b"data"),
-        _ => Ok(None),
+        "video/x-msvideo" => {
+            fits(Layout::Riff, |name, first| name.starts_with(b"LIST") && first.starts_with(b"movi"))
+        }
+        "audio/wav" => fits(Layout::Riff, |name, _| name.starts_with(b"data")),
+        "audio/aiff" => fits(Layout::Aiff, |name, _| name.starts_with(b"SSND")),
+        "audio/x-caf" => fits(Layout::Caf, |name, _| name.starts_with(b"data")),
+        "audio/x-w64" => fits(Layout::Wave64, |name, _| name.starts_with(b"data")),
+        "audio/basic" => sun_audio(file, len),
+        "audio/mpeg" => mp3(file, len),
+        "video/x-ms-asf" => asf(file, len),
+        _ => Ok(Ok(Index::Silent)),
     }
 }
 
-fn iso_bmff(file: &mut (impl Read + Seek), len: u64) -> io::Result<Option<&'static str>> {
+fn iso_bmff(file: &mut (impl Read + Seek), len: u64) -> io::Result<Result<Index, &'static str>> {
     let (mut at, mut media_cut, mut fragmented, mut furthest) = (0, false, false, 0);
     for _ in 0..MAX_BOXES {
         let Some(found) = read_box(file, at, len)? else { break };
@@ -64,7 +87,7 @@ fn iso_bmff(file: &mut (impl Read + Seek), len: u64) -> io::Result<Option<&'stat
                 fragmented |= children(&index).any(|(name, _)| name == *b"mvex");
                 furthest = furthest_sample(&index, len);
             }
-            b"moov" if end > len => return Ok(Some("its index is cut")),
+            b"moov" if end > len => return Ok(Err("its index is cut")),
             b"moof" => {
                 fragmented = true;
                 media_cut |= end > len;
@@ -75,11 +98,11 @@ fn iso_bmff(file: &mut (impl Read + Seek), len: u64) -> io::Result<Option<&'stat
         at = end;
     }
     Ok(if furthest > len {
-        Some("its index points behind its end")
+        Err("its index points behind its end")
     } else if fragmented && media_cut {
-        Some("its last fragment is cut")
+        Err("its last fragment is cut")
     } else {
-        None
+        Ok(Index::Kept)
     })
 }
 
@@ -187,9 +210,8 @@ impl<'a> Sizes<'a> {
 }
 
 /// A Segment of known size must fit; a live one says it does not know.
-fn matroska(file: &mut (impl Read + Seek), len: u64) -> io::Result<Option<&'static str>> {
-    let mut head = Vec::new();
-    file.take(4096).read_to_end(&mut head)?;
+fn matroska(file: &mut (impl Read + Seek), len: u64) -> io::Result<Result<Index, &'static str>> {
+    let head = head(file)?;
     let segment = || {
         let (header_size, at) = vint(&head, 4)?;
         let at = at.checked_add(usize::try_from(header_size?).ok()?)?;
@@ -197,7 +219,75 @@ fn matroska(file: &mut (impl Read + Seek), len: u64) -> io::Result<Option<&'stat
         let (size, content) = vint(&head, at + 4)?;
         (content as u64).checked_add(size?)
     };
-    Ok(segment().filter(|end| *end > len).map(|_| "its segment is cut"))
+    Ok(promised(segment(), len, "its segment is cut"))
+}
+
+/// The first bytes, where headers stand.
+fn head(file: &mut (impl Read + Seek)) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(HEAD).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// A file that says where it ends.
+fn promised(end: Option<u64>, len: u64, cut: &'static str) -> Result<Index, &'static str> {
+    match end {
+        Some(end) if end > len => Err(cut),
+        Some(_) => Ok(Index::Kept),
+        None => Ok(Index::Silent),
+    }
+}
+
+/// The header has the media's length, or all ones for unknown.
+fn sun_audio(file: &mut (impl Read + Seek), len: u64) -> io::Result<Result<Index, &'static str>> {
+    let head = head(file)?;
+    let end = || {
+        let size = be32(&head, 8).filter(|size| *size != u32::MAX)?;
+        Some(u64::from(be32(&head, 4)?) + u64::from(size))
+    };
+    Ok(promised(end(), len, "its media is cut"))
+}
+
+/// The first frame may be a table of contents (`Xing`, or `Info` where the rate is constant) that counts the bytes.
+fn mp3(file: &mut (impl Read + Seek), len: u64) -> io::Result<Result<Index, &'static str>> {
+    let start = id3_len(&head(file)?);
+    let mut frame = vec![0; FIRST_FRAME];
+    file.seek(SeekFrom::Start(start))?;
+    let read = file.take(FIRST_FRAME as u64).read(&mut frame)?;
+    frame.truncate(read);
+    let end = || {
+        let at = [&b"Xing"[..], b"Info"].iter().find_map(|name| memchr::memmem::find(&frame, name))?;
+        let (flags, has_frames, has_bytes) = (be32(&frame, at + 4)?, 1, 2);
+        let at = at + if flags & has_frames != 0 { 12 } else { 8 };
+        start.checked_add(be32(&frame, at).filter(|_| flags & has_bytes != 0)?.into())
+    };
+    Ok(promised(end(), len, "its last frames are missing"))
+}
+
+/// Bytes of the ID3v2 tag in front of a file.
+fn id3_len(head: &[u8]) -> u64 {
+    match head.first_chunk::<10>() {
+        Some([b'I', b'D', b'3', _, _, flags, size @ ..]) => {
+            let size = size.iter().fold(0, |size, byte| size << 7 | u64::from(byte & 0x7F));
+            10 + size + if flags & 0x10 == 0 { 0 } else { 10 }
+        }
+        _ => 0,
+    }
+}
+
+/// The File Properties Object says how long the file is, unless it was written live.
+fn asf(file: &mut (impl Read + Seek), len: u64) -> io::Result<Result<Index, &'static str>> {
+    const FILE_PROPERTIES: [u8; 16] =
+        [0xA1, 0xDC, 0xAB, 0x8C, 0x47, 0xA9, 0xCF, 0x11, 0x8E, 0xE4, 0x00, 0xC0, 0x0C, 0x20, 0x53, 0x65];
+    let head = head(file)?;
+    let end = || {
+        let at = memchr::memmem::find(&head, &FILE_PROPERTIES)?;
+        let live = head.get(at + 88)? & 1 == 1;
+        let size = u64::from_le_bytes(*head.get(at + 40..)?.first_chunk()?);
+        Some(size).filter(|size| !live && *size > 0)
+    };
+    Ok(promised(end(), len, "its media is cut"))
 }
 
 /// An EBML number and where it ends; all ones mean unknown.
@@ -213,29 +303,6 @@ fn vint(bytes: &[u8], at: usize) -> Option<(Option<u64>, usize)> {
         .fold(u64::from(first) & !(1 << (8 - width)) & 0xFF, |value, byte| value << 8 | u64::from(*byte));
     let unknown = (1u64 << (7 * width)) - 1;
     Some(((value != unknown).then_some(value), at + width))
-}
-
-/// The chunk that holds the media must fit, unless its size is one of those that recorders write when they do not know.
-fn riff(file: &mut (impl Read + Seek), len: u64, media: [u8; 4]) -> io::Result<Option<&'static str>> {
-    let mut at = 12;
-    for _ in 0..MAX_BOXES {
-        if at + 12 > len {
-            break;
-        }
-        file.seek(SeekFrom::Start(at))?;
-        let mut header = [0; 12];
-        file.read_exact(&mut header)?;
-        let [n0, n1, n2, n3, a, b, c, d, kind @ ..] = header;
-        let size = u32::from_le_bytes([a, b, c, d]);
-        let end = at + 8 + u64::from(size);
-        let is_media = [n0, n1, n2, n3] == media && (media != *b"LIST" || kind == *b"movi");
-        if is_media && end > len + PADDING {
-            let placeholder = size == 0 || size >= 0x7FFF_F000;
-            return Ok((!placeholder).then_some("its media is cut"));
-        }
-        at = end + u64::from(size % 2);
-    }
-    Ok(None)
 }
 
 #[cfg(test)]
@@ -267,7 +334,7 @@ mod tests {
     }
 
     fn missing_in(bytes: &[u8], mime: &str) -> Option<&'static str> {
-        missing(&mut Cursor::new(bytes), bytes.len() as u64, mime).unwrap()
+        judge(&mut Cursor::new(bytes), bytes.len() as u64, mime).unwrap().err()
     }
 
     #[test]
@@ -306,12 +373,23 @@ mod tests {
         assert_eq!(missing_in(&mkv(&[0x80 | 100]), "video/webm"), None);
         assert_eq!(missing_in(&mkv(&[0x80 | 101]), "video/webm"), Some("its segment is cut"));
         assert_eq!(missing_in(&mkv(&[0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]), "video/webm"), None);
-        let wav = |size: u32| [&b"RIFF\0\0\0\0WAVEdata"[..], &size.to_le_bytes(), &[0; 100]].concat();
-        assert_eq!(missing_in(&wav(100), "audio/wav"), None);
-        assert_eq!(missing_in(&wav(200), "audio/wav"), Some("its media is cut"));
-        for unknown in [0, u32::MAX, 0x7FFF_FFFF] {
-            assert_eq!(missing_in(&wav(unknown), "audio/wav"), None);
-        }
+    }
+
+    #[test]
+    fn lengths_in_headers_are_promises() {
+        let mp3 = |bytes: u32| {
+            let tag = [&b"ID3\x04\0\0\0\0\0\x05"[..], &[0; 5]].concat();
+            let frame = [&b"\xff\xfb\x90\0"[..], &[0; 32], b"Info\0\0\0\x03\0\0\0\x09", &bytes.to_be_bytes()]
+                .concat();
+            [tag, frame, vec![0; 100]].concat()
+        };
+        let len = u32::try_from(mp3(0).len()).unwrap() - 15;
+        assert_eq!(missing_in(&mp3(len), "audio/mpeg"), None);
+        assert_eq!(missing_in(&mp3(len + 1), "audio/mpeg"), Some("its last frames are missing"));
+        let au = |size: u32| [&b".snd\0\0\0\x18"[..], &size.to_be_bytes(), &[0; 12], &[0; 100]].concat();
+        assert_eq!(missing_in(&au(100), "audio/basic"), None);
+        assert_eq!(missing_in(&au(101), "audio/basic"), Some("its media is cut"));
+        assert_eq!(missing_in(&au(u32::MAX), "audio/basic"), None);
     }
 
     proptest! {
@@ -327,7 +405,8 @@ mod tests {
                 file[at] = byte;
             }
             file.truncate(cut.index(file.len()));
-            for mime in ["video/mp4", "video/webm", "video/x-msvideo", "audio/wav"] {
+            for mime in ["video/mp4", "video/webm", "video/x-msvideo", "audio/wav", "audio/aiff", "audio/x-caf", "audio/x-w64",
+                         "audio/basic", "audio/mpeg", "video/x-ms-asf"] {
                 missing_in(&file, mime);
                 missing_in(&noise, mime);
             }

@@ -1,6 +1,6 @@
 //! The accept loop. Ours, because `axum::serve` sets no timer on the reading of headers (slowloris).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -8,7 +8,9 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, time};
+use rustix::process::{Resource, getrlimit};
+use tokio::{net::TcpListener, sync::Semaphore, time};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::App;
@@ -20,6 +22,8 @@ pub struct Timeouts {
     pub header_read: Duration,
     /// For the next byte of a body.
     pub body_idle: Duration,
+    /// For the client to take the next byte of an answer.
+    pub write_idle: Duration,
     /// For what is under way to end once a shutdown was asked for.
     pub drain: Duration,
 }
@@ -29,9 +33,22 @@ impl Default for Timeouts {
         Self {
             header_read: Duration::from_secs(30),
             body_idle: Duration::from_secs(60),
+            write_idle: Duration::from_secs(60),
             drain: Duration::from_secs(8),
         }
     }
+}
+
+/// Descriptors kept back from connections: files, the database, children.
+const KEPT_BACK: u64 = 256;
+/// The most connections at once, however many descriptors there are.
+const MAX_CONNECTIONS: u64 = 10_000;
+
+/// As many connections as there are descriptors for; further ones wait in the kernel's queue.
+fn connection_slots() -> Arc<Semaphore> {
+    let open = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let slots = open.saturating_sub(KEPT_BACK).max(open / 2).clamp(1, MAX_CONNECTIONS);
+    Arc::new(Semaphore::new(usize::try_from(slots).unwrap_or(1)))
 }
 
 /// Serves until `shutdown`, then stops accepting and gives what runs [`Timeouts::drain`] to end.
@@ -41,30 +58,42 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken)
     let router = app.router();
     let connections = GracefulShutdown::new();
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(timeouts.header_read).max_buf_size(256 * 1024);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(timeouts.header_read)
+        .max_buf_size(256 * 1024)
+        // Who has said all may close that side and still wants the answer.
+        .half_close(true);
+    let slots = connection_slots();
 
     loop {
         let accepted = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            accepted = async {
+                // Never closed.
+                let slot = Arc::clone(&slots).acquire_owned().await.ok();
+                (slot, listener.accept().await)
+            } => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            (slot, Ok((stream, _))) => {
                 // Answers are small or written whole: waiting to coalesce them only adds latency.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "a connection came without TCP_NODELAY");
                 }
-                let connection =
-                    http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+                let mut stream = TimeoutStream::new(stream);
+                stream.set_write_timeout(Some(timeouts.write_idle));
+                let stream = TokioIo::new(Box::pin(stream));
+                let connection = http.serve_connection(stream, TowerToHyperService::new(router.clone()));
                 let connection = connections.watch(connection);
                 tokio::spawn(async move {
+                    let _slot = slot;
                     if let Err(error) = connection.await {
                         tracing::debug!(%error, "a connection ended badly");
                     }
                 });
             }
-            Err(error) => {
+            (_, Err(error)) => {
                 // Out of descriptors, most likely: some will be given back.
                 tracing::warn!(%error, "could not accept a connection");
                 time::sleep(Duration::from_millis(50)).await;

@@ -26,7 +26,15 @@ const MAX_BYTES: u64 = 256 << 20;
 const MAX_TIME: Duration = Duration::from_secs(30);
 
 /// Where a body goes that its reader dropped before its end.
-type Home = Arc<Mutex<Option<Body>>>;
+type Home = Arc<Mutex<Option<Rest>>>;
+
+/// What is left of a body.
+#[derive(Debug)]
+struct Rest {
+    body: Body,
+    /// Whether any of it was asked for. That is what sends `100 Continue` to a client that waits for it.
+    begun: bool,
+}
 
 /// How much more is read from a client that is already refused: begun with the refusal, shared by all who read on.
 #[derive(Debug, Clone, Default)]
@@ -51,12 +59,14 @@ impl Patience {
 /// Lends the request's body to the handler; if the handler did not read it to its end, reads the rest.
 pub(crate) async fn lend_body(idle: Duration, request: Request, next: Next) -> Response {
     let (home, patience) = (Home::default(), Patience::default());
+    let waits = request.headers().contains_key(header::EXPECT);
     let mut request = request.map(|body| Body::new(Lent::new(body, home.clone(), idle)));
     request.extensions_mut().insert(patience.clone());
     let mut response = next.run(request).await;
     let rest = home.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(body) = rest
-        && !drained(body, &patience).await
+    // Who still waits for our word to send has sent nothing that would have to be read.
+    if let Some(Rest { body, begun }) = rest
+        && (waits && !begun || !drained(body, &patience).await)
     {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -86,6 +96,7 @@ struct Lent {
     deadline: Pin<Box<Sleep>>,
     /// The reader has asked and got nothing yet: only then the clock runs.
     waiting: bool,
+    begun: bool,
 }
 
 /// No byte came for too long.
@@ -95,7 +106,7 @@ pub(crate) struct Idle;
 
 impl Lent {
     fn new(body: Body, home: Home, idle: Duration) -> Self {
-        Self { body: Some(body), home, idle, deadline: Box::pin(sleep(idle)), waiting: false }
+        Self { body: Some(body), home, idle, deadline: Box::pin(sleep(idle)), waiting: false, begun: false }
     }
 }
 
@@ -108,6 +119,7 @@ impl HttpBody for Lent {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
+        this.begun = true;
         let Some(body) = this.body.as_mut() else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
             if !std::mem::replace(&mut this.waiting, true) {
@@ -139,7 +151,8 @@ impl Drop for Lent {
         if let Some(body) = self.body.take()
             && !body.is_end_stream()
         {
-            *self.home.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+            *self.home.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(Rest { body, begun: self.begun });
         }
     }
 }

@@ -105,8 +105,14 @@ impl Service {
         id: AssetId,
     ) -> Result<Option<(AssetRecord, tokio::fs::File)>> {
         let Some(asset) = self.store.asset(&caller.account, id).await? else { return Ok(None) };
-        // Deleted between the two: then there is none.
-        Ok(self.store.blobs().open_file(BlobKey::Original(id)).await?.map(|file| (asset, file)))
+        if let Some(file) = self.store.blobs().open_file(BlobKey::Original(id)).await? {
+            return Ok(Some((asset, file)));
+        }
+        // Deleted between the two: then there is none. Else it is lost, and that is not the caller's business to guess.
+        match self.store.asset(&caller.account, id).await? {
+            None => Ok(None),
+            Some(_) => Err(reelhouse_store::Error::BlobMissing { asset: id }.into()),
+        }
     }
 }
 

@@ -70,7 +70,7 @@ impl Upload {
         self.size += bytes.len() as u64;
         self.look_at(&bytes);
         if let State::Arriving { file, .. } = &mut self.state
-            && let Err(error) = file.push(bytes).await
+            && let Err(error) = file.push(&bytes).await
         {
             self.state = refused_by_store(&error);
         }

@@ -22,6 +22,8 @@ pub enum BlobKey {
 
 const ORIGINALS: &str = "originals";
 const STAGING: &str = "staging";
+/// Random hex digits.
+const STAGING_NAME: usize = 32;
 /// The last two digits of an id are random: they spread blobs evenly over 256 folders.
 const SHARD_DIGITS: usize = 2;
 
@@ -76,7 +78,7 @@ impl Blobs {
     pub async fn stage(&self) -> Result<StagingFile> {
         let mut name = [0; 16];
         getrandom::fill(&mut name).map_err(io::Error::other).during("naming a staging file")?;
-        let path = self.root.join(STAGING).join(format!("{:032x}", u128::from_be_bytes(name)));
+        let path = self.root.join(STAGING).join(format!("{:0STAGING_NAME$x}", u128::from_be_bytes(name)));
         StagingFile::create(path, self.clone()).await
     }
 
@@ -110,7 +112,7 @@ impl Blobs {
         .await
     }
 
-    /// Empties staging: whatever is there belongs to a process that is gone.
+    /// Empties staging: what an upload left there belongs to a process that is gone.
     pub(crate) fn clear_staging(&self) -> Result<()> {
         for path in self.staging_files()? {
             fs::remove_file(path).during("clearing staging")?;
@@ -118,14 +120,23 @@ impl Blobs {
         Ok(())
     }
 
+    /// Files with a name that [`Blobs::stage`] gives. Others are none of ours.
     pub(crate) fn staging_files(&self) -> Result<Vec<PathBuf>> {
-        list(&self.root.join(STAGING))
+        let ours = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.len() == STAGING_NAME && name.bytes().all(|digit| digit.is_ascii_hexdigit())
+        };
+        Ok(list(&self.root.join(STAGING))?.into_iter().filter(ours).collect())
     }
 
     /// Every original on disk: the key its name says, or the path where the name says nothing.
     pub(crate) fn originals(&self) -> Result<Vec<Result<BlobKey, PathBuf>>> {
         let mut found = Vec::new();
         for shard in list(&self.root.join(ORIGINALS))? {
+            if !shard.is_dir() {
+                found.push(Err(shard));
+                continue;
+            }
             for path in list(&shard)? {
                 let key = path.file_name().and_then(|name| name.to_str()).and_then(BlobKey::parse_original);
                 found.push(key.filter(|key| self.path(*key) == path).ok_or(path));

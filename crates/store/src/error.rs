@@ -1,5 +1,7 @@
 use std::{io, path::PathBuf};
 
+use reelhouse_api::AssetId;
+
 /// What can go wrong below the verbs. "Absent" is no error here: it is an `Option`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -10,6 +12,12 @@ pub enum Error {
         path: PathBuf,
         /// Its process id, as the lock file says.
         holder: String,
+    },
+    /// There is something in the folder, and no server ever ran there.
+    #[error("{} is not empty and holds no Reelhouse data; choose an empty or a new folder as REELHOUSE_DATA_DIR", path.display())]
+    NotOurFolder {
+        /// The folder.
+        path: PathBuf,
     },
     /// No server ever ran here.
     #[error("{} holds no Reelhouse data; check REELHOUSE_DATA_DIR, or start `reelhouse serve` once", path.display())]
@@ -30,6 +38,12 @@ pub enum Error {
     /// Written by an older version and not yet migrated.
     #[error("the database has an older schema; start `reelhouse serve` once, it migrates by itself")]
     SchemaOlder,
+    /// A row without its bytes: doctor tells more.
+    #[error("the bytes of asset {asset} are missing")]
+    BlobMissing {
+        /// The asset.
+        asset: AssetId,
+    },
     /// The account holds as many assets or bytes as its quota allows.
     #[error("the account's quota is reached")]
     QuotaReached,

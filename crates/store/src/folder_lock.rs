@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{During, Error, Result};
 
 const FILE: &str = "lock";
+/// What may be in a new data folder: a file system's own, and our settings.
+const HARMLESS: [&str; 2] = ["lost+found", "reelhouse.toml"];
 /// Doctor takes the lock for an instant to see whether a server holds it; a start must outwait that.
 const TRIES: u32 = 10;
 
@@ -36,6 +38,7 @@ impl FolderLock {
             .mode(0o700)
             .create(data_dir)
             .during("making the data folder")?;
+        refuse_strangers(data_dir)?;
         fs::set_permissions(data_dir, fs::Permissions::from_mode(0o700))
             .during("closing the data folder to others")?;
         let path = data_dir.join(FILE);
@@ -76,6 +79,20 @@ impl FolderLock {
             Ok(()) | Err(TryLockError::Error(_)) => None,
         }
     }
+}
+
+/// A folder with somebody's files in it is no data folder: it would be closed to others and filled with ours.
+fn refuse_strangers(data_dir: &Path) -> Result<()> {
+    if data_dir.join(FILE).exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(data_dir).during("listing the data folder")? {
+        let name = entry.during("listing the data folder")?.file_name();
+        if !HARMLESS.contains(&name.to_string_lossy().as_ref()) {
+            return Err(Error::NotOurFolder { path: data_dir.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 fn read_holder(file: &mut File) -> Option<Holder> {

@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -22,8 +21,8 @@ const BATCH: usize = 512 * 1024;
 /// A file being written. Reading from the network and writing to the disk overlap.
 #[derive(Debug)]
 pub struct StagingFile {
-    batch: Vec<Bytes>,
-    batch_len: usize,
+    /// Copied together, so that a client that sends byte by byte takes no more memory than any other.
+    batch: Vec<u8>,
     disk: Disk,
     staged: StagedPath,
 }
@@ -45,12 +44,10 @@ struct Writer {
 }
 
 impl Writer {
-    fn write(mut self, batch: Vec<Bytes>) -> io::Result<Self> {
-        for bytes in batch {
-            self.file.write_all(&bytes)?;
-            self.hasher.update(&bytes);
-            self.size += bytes.len() as u64;
-        }
+    fn write(mut self, batch: &[u8]) -> io::Result<Self> {
+        self.file.write_all(batch)?;
+        self.hasher.update(batch);
+        self.size += batch.len() as u64;
         Ok(self)
     }
 }
@@ -87,24 +84,22 @@ impl StagingFile {
         })
         .await?;
         let disk = Disk::Idle(Writer { file, hasher: Box::default(), size: 0 });
-        Ok(Self { batch: Vec::new(), batch_len: 0, disk, staged })
+        Ok(Self { batch: Vec::new(), disk, staged })
     }
 
     /// Takes the next bytes. Waits only when the disk is a whole batch behind.
     ///
     /// # Errors
     /// When a write failed, this one's or an earlier one's.
-    pub async fn push(&mut self, bytes: Bytes) -> Result<()> {
-        self.batch_len += bytes.len();
-        self.batch.push(bytes);
-        if self.batch_len >= BATCH { self.write_batch().await } else { Ok(()) }
+    pub async fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.batch.extend_from_slice(bytes);
+        if self.batch.len() >= BATCH { self.write_batch().await } else { Ok(()) }
     }
 
     async fn write_batch(&mut self) -> Result<()> {
         let writer = self.writer().await?;
         let batch = std::mem::take(&mut self.batch);
-        self.batch_len = 0;
-        self.disk = Disk::Writing(tokio::task::spawn_blocking(move || writer.write(batch)));
+        self.disk = Disk::Writing(tokio::task::spawn_blocking(move || writer.write(&batch)));
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use reelhouse_media::Media;
 use reelhouse_server::{App, Timeouts};
 use reelhouse_service::{Clock, Service, SystemClock};
 use reelhouse_store::Store;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -19,15 +20,18 @@ use crate::{logging, settings::Settings};
 
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     logging::start(&settings.log)?;
+    use_all_descriptors();
     // Before anything is opened: a signal during a long recovery counts, too.
     let shutdown = on_signal()?;
     let clock = Arc::new(SystemClock);
-    let store = Store::open(&settings.data_dir, clock.now_ms()).await?;
+    let store = Store::open(&settings.data_dir, clock.now_ms()).await;
+    let store = store.with_context(|| format!("data folder {}", settings.data_dir.display()))?;
     let media = Media::start(reelhouse_media::Config {
         ffprobe: settings.ffprobe.clone(),
         probes: settings.probes,
         ..Default::default()
-    })?;
+    })
+    .await?;
     let service = Service::new(
         store,
         media,
@@ -56,6 +60,14 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     )
     .await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The soft limit on open files is set for programs that use `select`; we do not.
+fn use_all_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "could not raise the limit on open files");
+    }
 }
 
 /// Cancelled by SIGTERM or SIGINT.

@@ -40,8 +40,19 @@ async fn doctor_sees_what_is_wrong() {
     assert!(findings(&server).contains("no asset knows this file"));
     fs::remove_file(&stray).unwrap();
 
+    let stray = server.dir.path().join("originals/.DS_Store");
+    fs::write(&stray, "x").unwrap();
+    assert!(findings(&server).contains("originals/.DS_Store: no asset knows this file"));
+    fs::remove_file(&stray).unwrap();
+
+    // Lost bytes are our fault, and are not told as if there had never been any.
+    fs::remove_file(&original).unwrap();
+    let lost = server.get(&format!("/v1.3/assets/{id}/content")).send().await.unwrap();
+    crate::harness::expect_error(500, "internal_error", lost).await;
+    fs::write(&original, &bytes).unwrap();
+
     // Older than the server: its start should have cleared it.
-    let staged = server.dir.path().join("staging/left-over");
+    let staged = server.dir.path().join(format!("staging/{}", "a".repeat(32)));
     fs::write(&staged, "x").unwrap();
     let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
     fs::File::options().write(true).open(&staged).unwrap().set_modified(long_ago).unwrap();

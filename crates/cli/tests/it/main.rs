@@ -9,6 +9,7 @@ mod crash;
 mod doctor;
 mod errors;
 mod facts;
+mod halves;
 mod hangup;
 mod harness;
 mod list;

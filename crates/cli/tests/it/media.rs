@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
 };
 
@@ -9,7 +10,11 @@ use crate::harness::command;
 
 /// A file of this name, made by ffmpeg with these arguments unless it is there.
 pub(crate) fn made(name: &str, arguments: &[&str]) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("media");
+    // Made anew when it is made differently.
+    let mut hasher = DefaultHasher::new();
+    arguments.hash(&mut hasher);
+    let folder =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join("media").join(format!("{:016x}", hasher.finish()));
     fs::create_dir_all(&folder).unwrap();
     let path = folder.join(name);
     if !path.exists() {

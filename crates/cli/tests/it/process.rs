@@ -28,6 +28,19 @@ async fn a_second_server_on_the_folder_is_refused() {
     assert_eq!(mode & 0o777, 0o700);
 }
 
+/// A folder with somebody's files in it is left as it is.
+#[test]
+fn a_folder_of_somebody_else_is_refused() {
+    let dir = tempfile::TempDir::new().unwrap();
+    std::fs::create_dir(dir.path().join("staging")).unwrap();
+    std::fs::write(dir.path().join("staging/thesis.txt"), "precious").unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let says = refused(reelhouse(dir.path()).arg("serve"));
+    assert!(says.contains("is not empty and holds no Reelhouse data"), "{says}");
+    assert_eq!(std::fs::read_to_string(dir.path().join("staging/thesis.txt")).unwrap(), "precious");
+    assert_eq!(dir.path().metadata().unwrap().permissions().mode() & 0o777, 0o755);
+}
+
 #[tokio::test]
 async fn a_newer_schema_is_refused() {
     let dir = TestServer::start().kill();

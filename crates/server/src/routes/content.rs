@@ -35,8 +35,9 @@ pub(super) async fn download(
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }
     let range = request.get(header::RANGE).and_then(|value| value.to_str().ok());
+    // Compared strongly (RFC 9110, 13.1.5): a weak tag never matches.
     let still_the_same =
-        !request.contains_key(header::IF_RANGE) || matches(&request, header::IF_RANGE, &etag);
+        request.get(header::IF_RANGE).is_none_or(|validator| validator.as_bytes() == etag.as_bytes());
     let wanted = match range {
         Some(range) if still_the_same => range::parse(range, size),
         _ => Wanted::Whole,

@@ -1,0 +1,123 @@
+//! How long we wait for a client: with times that a test can wait for.
+
+#![expect(clippy::unwrap_used, reason = "in a test it is the assertion")]
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+    time::Duration,
+};
+
+use reelhouse_media::{Config, Media};
+use reelhouse_server::{App, Timeouts, serve};
+use reelhouse_service::{ApiKey, Limits, LimitsProfile, Service, Settings, SystemClock};
+use reelhouse_store::Store;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+const KEY: &str = "a-key-for-tests-only";
+const SHORT: Duration = Duration::from_millis(200);
+
+async fn start(folder: &std::path::Path, timeouts: Timeouts) -> SocketAddr {
+    let store = Store::open(folder, 0).await.unwrap();
+    let media = Media::start(Config::default()).await.unwrap();
+    let settings = Settings {
+        limits: Limits::of(LimitsProfile::Permissive),
+        max_staged_bytes: 1 << 30,
+        rate_upload_rpm: 0,
+        rate_upload_rpd: 0,
+    };
+    let service = Service::new(store, media, Arc::new(SystemClock), settings);
+    service.settle_keys(Some(&ApiKey::new(KEY))).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, App::new(service, None, timeouts), CancellationToken::new()));
+    address
+}
+
+/// What the server says until it closes the connection; never, if it does not.
+async fn until_closed(mut stream: TcpStream) -> String {
+    tokio::task::spawn_blocking(move || {
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut bytes = Vec::new();
+        match stream.read_to_end(&mut bytes) {
+            // A reset is a close, too.
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+    .await
+    .unwrap()
+}
+
+fn request(address: SocketAddr, head: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_does_not_come_closes_the_connection() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let address = start(folder.path(), Timeouts { header_read: SHORT, ..Timeouts::default() }).await;
+    assert_eq!(until_closed(request(address, "")).await, "");
+    until_closed(request(address, "GET / HTTP/1.1\r\nHost")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_stops_is_a_timeout() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let address = start(folder.path(), Timeouts { body_idle: SHORT, ..Timeouts::default() }).await;
+    let head = format!(
+        "POST /v1.3/assets HTTP/1.1\r\nHost: x\r\nx-api-key: {KEY}\r\nContent-Length: 1000\r\n\
+         Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
+    );
+    let answer = until_closed(request(address, &head)).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 408") && answer.contains("request_canceled_or_timed_out"),
+        "{answer}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_is_cut() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let address = start(folder.path(), Timeouts { write_idle: SHORT, ..Timeouts::default() }).await;
+    // A picture of 12 MB: more than both sides' buffers hold.
+    let side = 2000usize;
+    let len = 54 + side * side * 3;
+    let mut bmp = b"BM".to_vec();
+    bmp.extend(u32::try_from(len).unwrap().to_le_bytes());
+    bmp.extend([0, 0, 0, 0, 54, 0, 0, 0, 40, 0, 0, 0]);
+    bmp.extend(u32::try_from(side).unwrap().to_le_bytes().repeat(2));
+    bmp.extend([1, 0, 24, 0]);
+    bmp.resize(len, 0);
+    let form = reqwest::multipart::Form::new()
+        .text("method", "direct")
+        .part("file", reqwest::multipart::Part::bytes(bmp).file_name("a.bmp"));
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{address}/v1.3/assets");
+    let answer = client.post(&url).header("x-api-key", KEY).multipart(form).send().await.unwrap();
+    let asset: serde_json::Value = answer.json().await.unwrap();
+    let id = asset["_id"].as_str().unwrap();
+
+    let blob = folder.path().join("originals").join(&id[22..]).join(id).canonicalize().unwrap();
+    let is_open = || {
+        let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+        descriptors.filter_map(|entry| entry.ok()?.path().read_link().ok()).any(|path| path == blob)
+    };
+    let head = format!("GET /v1.3/assets/{id}/content HTTP/1.1\r\nHost: x\r\nx-api-key: {KEY}\r\n\r\n");
+    let mut stream = request(address, &head);
+    // The download has begun: its first bytes are here.
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    assert!(is_open());
+    let since = std::time::Instant::now();
+    while is_open() {
+        assert!(since.elapsed() < Duration::from_secs(60), "the download is never cut");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
