@@ -1,6 +1,6 @@
 //! Every setting, once: its name, environment variable, default and help.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -54,9 +54,9 @@ macro_rules! settings {
 }
 
 settings! {
-    "Address and port to listen on; port 0 takes a free one"
-    listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)),
-    ["REELHOUSE_LISTEN", "IP:PORT", default: "127.0.0.1:8080"];
+    "Address (or name) and port to listen on; port 0 takes a free one"
+    listen: String = "127.0.0.1:8080".to_owned(),
+    ["REELHOUSE_LISTEN", "HOST:PORT", default: "127.0.0.1:8080"];
 
     "The folder that holds everything: database, originals, staging. Made with mode 0700; one server at a time"
     data_dir: PathBuf = "./reelhouse-data".into(),
@@ -75,7 +75,7 @@ settings! {
     ["REELHOUSE_LOG", "FILTER", default: "info"];
 
     "What is taken: `twelvelabs` (the original's numbers) or `permissive`. The file's tables [video], [audio] and \
-     [image] change single numbers; 0 takes a bound away"
+     [image] change single numbers; 0 takes a bound away, but for max_size"
     limits: LimitsProfile = LimitsProfile::default(),
     ["REELHOUSE_LIMITS", "PROFILE", default: "twelvelabs"];
 

@@ -1,5 +1,7 @@
 //! What is taken and what is not: the one place that knows the numbers (contract, sections 2.1 and 7).
 
+use std::num::NonZeroU64;
+
 use reelhouse_api::{Fault, MediaKind, Resolution};
 use reelhouse_media::Facts;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -44,7 +46,8 @@ pub struct Limits {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VideoLimits {
-    /// Bytes of a local file.
+    /// Bytes of a local file. Always bound: room in staging is reserved by it.
+    #[serde(deserialize_with = "not_zero")]
     pub max_size: u64,
     /// Pixels of the short side.
     #[serde(deserialize_with = "zero_is_none")]
@@ -70,7 +73,8 @@ pub struct VideoLimits {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AudioLimits {
-    /// Bytes of a local file.
+    /// Bytes of a local file. Always bound: room in staging is reserved by it.
+    #[serde(deserialize_with = "not_zero")]
     pub max_size: u64,
     /// Seconds.
     #[serde(deserialize_with = "zero_is_none")]
@@ -87,6 +91,7 @@ pub struct AudioLimits {
 #[serde(deny_unknown_fields)]
 pub struct ImageLimits {
     /// Bytes.
+    #[serde(deserialize_with = "not_zero")]
     pub max_size: u64,
     /// Pixels of either side.
     #[serde(deserialize_with = "zero_is_none")]
@@ -102,6 +107,10 @@ where
     T: Deserialize<'de> + Default + PartialEq,
 {
     Ok(Option::<T>::deserialize(deserializer)?.filter(|bound| *bound != T::default()))
+}
+
+fn not_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    NonZeroU64::deserialize(deserializer).map(NonZeroU64::get)
 }
 
 impl Limits {

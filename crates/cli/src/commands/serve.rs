@@ -47,7 +47,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         eprintln!("API key for the account `default`, shown this once: {}", key.reveal());
     }
 
-    let listener = TcpListener::bind(settings.listen).await;
+    let listener = TcpListener::bind(&settings.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr()?;
     // Tools wait for this line; that nobody reads it is no reason to end.

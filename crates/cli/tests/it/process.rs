@@ -123,6 +123,7 @@ async fn settings_come_from_file_environment_and_flags() {
     };
     assert!(refused(&mut serve("listen = \"nonsense\"", &[])).contains("listen"));
     assert!(refused(&mut serve("lissten = \"127.0.0.1:0\"", &[])).contains("unknown setting `lissten`"));
+    assert!(refused(&mut serve("[image]\nmax_size = 0", &[])).contains("nonzero"));
     assert!(refused(&mut serve("[video]\nmin_duraton = 1.0", &[])).contains("unknown field"));
     assert!(refused(&mut serve("api_key = \"short\"", &[])).contains("at least 16 are needed"));
     assert!(refused(&mut serve("", &["--public-url", "ftp://x"])).contains("does not begin with http"));
