@@ -88,8 +88,8 @@ def main():
         workers = subprocess.run(["pgrep", "-P", str(nginx.pid)], capture_output=True, text=True).stdout.split()
         peaks = {"nginx": max(peak_mib(pid) for pid in workers), "reelhouse": peak_mib(server.pid), "dd": None}
         base = statistics.median(times["nginx"])
-        print(f"{size:.0f} MB, {ROUNDS} rounds after one to warm up, medians (lowest to highest)\n")
-        print("| | seconds | MB/s | as a share of nginx | peak memory, MiB |\n|---|---|---|---|---|")
+        print(f"{size:.0f} MiB, {ROUNDS} rounds after one to warm up, medians (lowest to highest)\n")
+        print("| | seconds | MiB/s | as a share of nginx | peak memory, MiB |\n|---|---|---|---|---|")
         for name, label in (("nginx", "nginx DAV PUT, no flush"), ("reelhouse", "Reelhouse, flushed, hashed, probed, recorded"),
                             ("dd", "dd bs=1M conv=fsync, no network")):
             seconds = times[name]
