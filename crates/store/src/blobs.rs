@@ -14,13 +14,24 @@ use crate::{
 };
 
 /// Names a blob. Where it lies follows from this and from nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum BlobKey {
     /// What was uploaded, byte for byte.
     Original(AssetId),
+    /// A file of something made of an asset.
+    Derived {
+        /// The asset.
+        asset: AssetId,
+        /// The attempt that made it.
+        folder: String,
+        /// Its name there.
+        file: &'static str,
+    },
 }
 
 const ORIGINALS: &str = "originals";
+const DERIVED: &str = "derived";
+const WORK: &str = "work";
 const STAGING: &str = "staging";
 /// Random hex digits.
 const STAGING_NAME: usize = 32;
@@ -28,21 +39,20 @@ const STAGING_NAME: usize = 32;
 const SHARD_DIGITS: usize = 2;
 
 impl BlobKey {
-    /// Path below the data folder: `originals/7f/6730…7f`.
-    fn path(self) -> PathBuf {
+    /// Path below the data folder: `originals/7f/6730…7f`, `derived/7f/6730…7f/hls-…-1/index`.
+    fn path(&self) -> PathBuf {
         match self {
-            Self::Original(asset) => {
-                let name = asset.to_string();
-                let shard = name.get(name.len() - SHARD_DIGITS..).unwrap_or_default().to_owned();
-                [ORIGINALS, &shard, &name].iter().collect()
-            }
+            Self::Original(asset) => sharded(ORIGINALS, *asset),
+            Self::Derived { asset, folder, file } => sharded(DERIVED, *asset).join(folder).join(file),
         }
     }
+}
 
-    /// Reads a path back: the asset of an original found on disk.
-    fn parse_original(name: &str) -> Option<Self> {
-        AssetId::parse(name).map(Self::Original)
-    }
+/// An asset's place in a tree of 256 folders.
+fn sharded(tree: &str, asset: AssetId) -> PathBuf {
+    let name = asset.to_string();
+    let shard = name.get(name.len() - SHARD_DIGITS..).unwrap_or_default().to_owned();
+    [tree, &shard, &name].iter().collect()
 }
 
 /// Our own folder store: stage, flush, rename, flush the folder.
@@ -56,12 +66,15 @@ impl Blobs {
     pub(crate) fn open(root: &Path) -> Result<Self> {
         let blobs = Self::attach(root);
         fs::create_dir_all(blobs.root.join(STAGING)).during("making the staging folder")?;
-        let originals = blobs.root.join(ORIGINALS);
-        for shard in 0..=u8::MAX {
-            fs::create_dir_all(originals.join(format!("{shard:02x}")))
-                .during("making the folders of originals")?;
+        fs::create_dir_all(blobs.root.join(WORK)).during("making the folder of attempts")?;
+        for tree in [ORIGINALS, DERIVED] {
+            let tree = blobs.root.join(tree);
+            for shard in 0..=u8::MAX {
+                fs::create_dir_all(tree.join(format!("{shard:02x}")))
+                    .during("making the folders of blobs")?;
+            }
+            sync_folder(&tree)?;
         }
-        sync_folder(&originals)?;
         sync_folder(&blobs.root)?;
         Ok(blobs)
     }
@@ -87,7 +100,7 @@ impl Blobs {
     /// # Errors
     /// When it is there and cannot be opened.
     pub async fn open_file(&self, key: BlobKey) -> Result<Option<tokio::fs::File>> {
-        match tokio::fs::File::open(self.path(key)).await {
+        match tokio::fs::File::open(self.path(&key)).await {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(Error::Io { what: "opening a blob", source }),
@@ -96,14 +109,14 @@ impl Blobs {
 
     /// Moves a flushed file into place and makes the move durable.
     pub(crate) fn place(&self, staged: &Path, key: BlobKey) -> Result<()> {
-        let target = self.path(key);
+        let target = self.path(&key);
         fs::rename(staged, &target).during("moving a blob into place")?;
         sync_parent(&target)
     }
 
     /// Removes a blob, durably; fine when it is not there.
     pub(crate) async fn remove(&self, key: BlobKey) -> Result<()> {
-        let path = self.path(key);
+        let path = self.path(&key);
         blocking(move || match fs::remove_file(&path) {
             Ok(()) => sync_parent(&path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -129,23 +142,98 @@ impl Blobs {
         Ok(list(&self.root.join(STAGING))?.into_iter().filter(ours).collect())
     }
 
-    /// Every original on disk: the key its name says, or the path where the name says nothing.
-    pub(crate) fn originals(&self) -> Result<Vec<Result<BlobKey, PathBuf>>> {
+    /// Every original on disk: the asset its name says, or the path where the name says nothing.
+    pub(crate) fn originals(&self) -> Result<Vec<Result<AssetId, PathBuf>>> {
+        self.walk(ORIGINALS)
+    }
+
+    /// Every asset's folder of derivatives, likewise.
+    pub(crate) fn derived(&self) -> Result<Vec<Result<AssetId, PathBuf>>> {
+        self.walk(DERIVED)
+    }
+
+    fn walk(&self, tree: &str) -> Result<Vec<Result<AssetId, PathBuf>>> {
         let mut found = Vec::new();
-        for shard in list(&self.root.join(ORIGINALS))? {
+        for shard in list(&self.root.join(tree))? {
             if !shard.is_dir() {
                 found.push(Err(shard));
                 continue;
             }
             for path in list(&shard)? {
-                let key = path.file_name().and_then(|name| name.to_str()).and_then(BlobKey::parse_original);
-                found.push(key.filter(|key| self.path(*key) == path).ok_or(path));
+                let asset = path.file_name().and_then(|name| name.to_str()).and_then(AssetId::parse);
+                found.push(asset.filter(|asset| self.root.join(sharded(tree, *asset)) == path).ok_or(path));
             }
         }
         Ok(found)
     }
 
-    pub(crate) fn path(&self, key: BlobKey) -> PathBuf {
+    /// The names of an asset's derivatives on disk.
+    pub(crate) fn derived_folders(&self, asset: AssetId) -> Result<Vec<String>> {
+        let folder = self.root.join(sharded(DERIVED, asset));
+        if !folder.exists() {
+            return Ok(Vec::new());
+        }
+        let name = |path: PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        Ok(list(&folder)?.into_iter().filter_map(name).collect())
+    }
+
+    /// Where a derivative's files lie.
+    pub(crate) fn derived_path(&self, asset: AssetId, folder: &str) -> PathBuf {
+        self.root.join(sharded(DERIVED, asset)).join(folder)
+    }
+
+    /// Bytes of a derivative's files; `None` when it is not there.
+    pub(crate) fn derived_bytes(&self, asset: AssetId, folder: &str) -> Result<Option<u64>> {
+        let folder = self.derived_path(asset, folder);
+        if !folder.exists() {
+            return Ok(None);
+        }
+        let size = |path: PathBuf| path.metadata().map_or(0, |file| file.len());
+        Ok(Some(list(&folder)?.into_iter().map(size).sum()))
+    }
+
+    /// Removes those of an asset's derivatives whose name is doomed.
+    pub(crate) fn remove_derived(&self, asset: AssetId, doomed: impl Fn(&str) -> bool) -> Result<()> {
+        let folder = self.root.join(sharded(DERIVED, asset));
+        let names = self.derived_folders(asset)?;
+        for name in names.iter().filter(|name| doomed(name)) {
+            match fs::remove_dir_all(folder.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::Io { what: "removing a derivative", source: error });
+                }
+                _ => {}
+            }
+        }
+        // Goes when it is empty, and only then.
+        let _ = fs::remove_dir(&folder);
+        sync_parent(&folder)
+    }
+
+    /// Moves the flushed folder of an attempt into place and makes the move durable.
+    pub(crate) fn place_derived(&self, attempt: &Path, asset: AssetId, folder: &str) -> Result<()> {
+        let target = self.root.join(sharded(DERIVED, asset));
+        fs::create_dir_all(&target).during("making the folder of derivatives")?;
+        fs::rename(attempt, target.join(folder)).during("moving a derivative into place")?;
+        sync_folder(&target)?;
+        sync_parent(&target)
+    }
+
+    /// Where an attempt writes.
+    pub(crate) fn attempt_path(&self, name: &str) -> PathBuf {
+        self.root.join(WORK).join(name)
+    }
+
+    /// The folders of attempts there are.
+    pub(crate) fn attempts(&self) -> Result<Vec<PathBuf>> {
+        list(&self.root.join(WORK))
+    }
+
+    /// Flushes a folder.
+    pub(crate) fn sync(folder: &Path) -> Result<()> {
+        sync_folder(folder)
+    }
+
+    pub(crate) fn path(&self, key: &BlobKey) -> PathBuf {
         self.root.join(key.path())
     }
 

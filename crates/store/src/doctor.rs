@@ -38,6 +38,12 @@ pub enum Finding {
     IntentLeftOver(AssetId),
     /// A file in staging from before the running server.
     StagingLeftOver(PathBuf),
+    /// A derivative whose files are not all there, or not as they were.
+    DerivativeDiffers(AssetId, String),
+    /// Files of a derivative that no row and no job knows.
+    DerivativeUnknown(PathBuf),
+    /// The folder of an attempt whose worker is gone.
+    AttemptLeftOver(PathBuf),
     /// An account's counters disagree with its rows.
     CountersDiffer(String),
 }
@@ -58,6 +64,13 @@ impl std::fmt::Display for Finding {
             }
             Self::StagingLeftOver(path) => {
                 write!(f, "{}: left in staging from before this server", path.display())
+            }
+            Self::DerivativeDiffers(asset, folder) => {
+                write!(f, "asset {asset}: the files of {folder} are not the ones that were made")
+            }
+            Self::DerivativeUnknown(path) => write!(f, "{}: no asset knows this derivative", path.display()),
+            Self::AttemptLeftOver(path) => {
+                write!(f, "{}: left by a worker that is gone", path.display())
             }
             Self::CountersDiffer(account) => {
                 write!(f, "account {account}: counters disagree with its assets")
@@ -127,13 +140,13 @@ impl Store {
         }
         for blob in blobs {
             match blob {
-                Ok(BlobKey::Original(asset)) if rows.contains_key(&asset) || intents.contains(&asset) => {}
-                Ok(key @ BlobKey::Original(asset))
-                    if self.row(asset).await?.is_none() && self.blobs.path(key).exists() =>
-                {
-                    report.findings.push(Finding::BlobUnknown(self.blobs.path(key)));
+                Ok(asset) if rows.contains_key(&asset) || intents.contains(&asset) => {}
+                Ok(asset) => {
+                    let path = self.blobs.path(&BlobKey::Original(asset));
+                    if self.row(asset).await?.is_none() && path.exists() {
+                        report.findings.push(Finding::BlobUnknown(path));
+                    }
                 }
-                Ok(_) => {}
                 Err(path) => report.findings.push(Finding::BlobUnknown(path)),
             }
         }
@@ -144,12 +157,13 @@ impl Store {
                 self.compare(*asset, row, &mut report).await?;
             }
         }
+        self.compare_derivatives(&mut report, server_since.is_some()).await?;
         self.compare_counters(&mut report).await?;
         Ok(report)
     }
 
     async fn compare(&self, asset: AssetId, row: &Row, report: &mut Report) -> Result<()> {
-        let path = self.blobs.path(BlobKey::Original(asset));
+        let path = self.blobs.path(&BlobKey::Original(asset));
         let recorded = row.size.unwrap_or_default().unsigned_abs();
         let read = blocking(move || {
             let Ok(mut file) = File::open(path) else { return Ok(None) };
@@ -170,6 +184,48 @@ impl Store {
             Some((found, _)) => {
                 report.assets += 1;
                 report.bytes += found;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every derivative has its files, every folder of files its derivative, or a job that will see to it.
+    async fn compare_derivatives(&self, report: &mut Report, server_runs: bool) -> Result<()> {
+        for path in self.abandoned_attempts().await? {
+            if server_runs {
+                report.findings.push(Finding::AttemptLeftOver(path));
+            } else {
+                report.unfinished += 1;
+            }
+        }
+        let on_disk = self.blobs.derived()?;
+        let records = self.derivatives().await?;
+        for record in &records {
+            let (blobs, wanted) = (self.blobs.clone(), record.clone());
+            let found = blocking(move || blobs.derived_bytes(wanted.asset_id, &wanted.folder)).await?;
+            // Made anew or deleted meanwhile is fine.
+            let same = || async {
+                Ok::<_, Error>(self.derivative(record.asset_id, record.kind).await?.as_ref() == Some(record))
+            };
+            if found != Some(record.bytes) && same().await? {
+                report.findings.push(Finding::DerivativeDiffers(record.asset_id, record.folder.clone()));
+            }
+        }
+        for entry in on_disk {
+            let asset = match entry {
+                Ok(asset) => asset,
+                Err(path) => {
+                    report.findings.push(Finding::DerivativeUnknown(path));
+                    continue;
+                }
+            };
+            for folder in self.blobs.derived_folders(asset)? {
+                if !self.derivative_is_known(asset, &folder).await? {
+                    let path = self.blobs.derived_path(asset, &folder);
+                    if path.exists() {
+                        report.findings.push(Finding::DerivativeUnknown(path));
+                    }
+                }
             }
         }
         Ok(())

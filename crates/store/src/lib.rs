@@ -7,13 +7,16 @@ mod accounts;
 mod assets;
 mod blobs;
 mod db;
+mod derivatives;
 mod doctor;
 mod error;
 mod fold;
 mod folder_lock;
+mod jobs;
 mod list;
 mod publish;
 mod remove;
+mod secrets;
 mod staging;
 
 use std::path::{Path, PathBuf};
@@ -21,14 +24,20 @@ use std::path::{Path, PathBuf};
 pub use accounts::{AccountRecord, ApiKey, KeyOrigin, KeyRecord};
 pub use assets::AssetRecord;
 pub use blobs::{BlobKey, Blobs};
+pub use derivatives::{Attempt, DerivativeRecord};
 pub use doctor::{Finding, Report};
 pub use error::{Error, Result};
+pub use jobs::{JobRecord, MAX_FAILED_ATTEMPTS, MAX_LOST_LEASES};
 pub use list::AssetQuery;
 pub use remove::Removal;
 pub use staging::{Sealed, StagingFile};
 
 use db::Db;
+use error::During;
 use folder_lock::FolderLock;
+
+/// What the names of a server's own workers begin with: at its start, the previous server's leases are taken back at once.
+pub const SERVER_WORKER: &str = "serve:";
 
 /// Everything that is remembered, over one data folder.
 #[derive(Debug)]
@@ -89,6 +98,11 @@ impl Store {
         }
         for asset in self.tombstones().await? {
             self.finish_removal(asset).await?;
+        }
+        // Their process held the folder's lock, and that is ours now.
+        self.take_back_leases(0, Some(SERVER_WORKER)).await?;
+        for path in self.abandoned_attempts().await? {
+            std::fs::remove_dir_all(path).during("removing what an attempt left")?;
         }
         self.blobs.clear_staging()
     }

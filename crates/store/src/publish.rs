@@ -1,12 +1,13 @@
 //! How bytes become an asset that survives: the only way in.
 
-use reelhouse_api::AssetId;
+use reelhouse_api::{AssetId, JobKind, RenditionStatus};
 use tokio::try_join;
 
 use crate::{
     AssetRecord, Store, assets,
     blobs::BlobKey,
     error::{Error, Result},
+    jobs,
     staging::Sealed,
 };
 
@@ -48,6 +49,12 @@ impl Store {
     async fn insert_published(&self, asset: &AssetRecord) -> Result<()> {
         let mut tx = self.db.write().await?;
         assets::insert(&mut tx, asset).await?;
+        let wanted = [(JobKind::Hls, asset.hls_status), (JobKind::Thumbnail, asset.thumbnail_status)];
+        for (kind, status) in wanted {
+            if status == Some(RenditionStatus::Pending) {
+                jobs::push(&mut tx, asset.id, kind, asset.created_at).await?;
+            }
+        }
         end_intent(&mut tx, asset.id).await?;
         Ok(tx.commit().await?)
     }

@@ -4,7 +4,7 @@ use reelhouse_api::AssetId;
 
 use crate::{
     Store,
-    blobs::BlobKey,
+    blobs::{BlobKey, blocking},
     error::{Error, Result},
 };
 
@@ -49,6 +49,8 @@ impl Store {
             .bind(size.unwrap_or(0))
             .execute(&mut *tx)
             .await?;
+        // Whoever runs one will find that it is no longer theirs.
+        sqlx::query("DELETE FROM job WHERE asset_id = $1").bind(id.to_string()).execute(&mut *tx).await?;
         tx.commit().await?;
         self.finish_removal(id).await?;
         Ok(Removal::Removed)
@@ -63,7 +65,13 @@ impl Store {
 
     pub(crate) async fn finish_removal(&self, id: AssetId) -> Result<()> {
         self.blobs.remove(BlobKey::Original(id)).await?;
+        let blobs = self.blobs.clone();
+        blocking(move || blobs.remove_derived(id, |_| true)).await?;
         let mut tx = self.db.write().await?;
+        sqlx::query("DELETE FROM derivative WHERE asset_id = $1")
+            .bind(id.to_string())
+            .execute(&mut *tx)
+            .await?;
         sqlx::query("DELETE FROM asset_search WHERE rowid = $1").bind(id.seq()).execute(&mut *tx).await?;
         sqlx::query("DELETE FROM asset WHERE id = $1 AND deleted_at IS NOT NULL")
             .bind(id.to_string())

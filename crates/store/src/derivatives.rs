@@ -1,0 +1,246 @@
+//! What is made of assets: an attempt writes into a folder of its own, which becomes the derivative when, and only when, the
+//! attempt still holds its job.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use reelhouse_api::{AssetId, JobKind, RenditionStatus};
+
+use crate::{
+    JobRecord, Store,
+    blobs::{BlobKey, Blobs, blocking},
+    error::{During, Error, Result},
+    jobs,
+};
+
+/// What was made of an asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DerivativeRecord {
+    /// Of which asset.
+    pub asset_id: AssetId,
+    /// What it is.
+    pub kind: JobKind,
+    /// The folder of its files: no other attempt ever had it.
+    pub folder: String,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// How it was made, JSON.
+    pub details: String,
+}
+
+/// The folder of an attempt. Dropped, it is gone with all that is in it.
+#[derive(Debug)]
+pub struct Attempt {
+    path: PathBuf,
+}
+
+impl Attempt {
+    /// Where to write, absolute.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        match fs::remove_dir_all(&self.path) {
+            Ok(()) => {}
+            // Published: renamed away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::error!(%error, "could not remove the folder of an attempt"),
+        }
+    }
+}
+
+impl Store {
+    /// A new, empty folder for an attempt at a job.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub async fn begin_attempt(&self, job: &JobRecord) -> Result<Attempt> {
+        let attempt = Attempt { path: self.blobs.attempt_path(&job.attempt()) };
+        let path = attempt.path.clone();
+        blocking(move || fs::create_dir_all(path).during("making the folder of an attempt")).await?;
+        Ok(attempt)
+    }
+
+    /// Makes what an attempt wrote the asset's derivative and ends the job, both or neither. False when the job is no
+    /// longer the attempt's; then nothing of it remains.
+    ///
+    /// The files are flushed and moved before the commit. A crash in between leaves a folder that the job's next attempt
+    /// removes; a job ends only when the folders of all other attempts are gone.
+    ///
+    /// # Errors
+    /// When the database or the folder fails.
+    pub async fn finish_job(
+        &self,
+        job: &JobRecord,
+        attempt: Attempt,
+        details: &str,
+        now_ms: i64,
+    ) -> Result<bool> {
+        let (blobs, asset, kind, folder) = (self.blobs.clone(), job.asset_id, job.kind, job.attempt());
+        let current = self.derivative(asset, kind).await?.map(|derivative| derivative.folder);
+        let moved = {
+            let folder = folder.clone();
+            blocking(move || {
+                let bytes = flush_files(attempt.path())?;
+                blobs.remove_derived(asset, |other| {
+                    JobRecord::is_attempt_at(kind, other) && Some(other) != current.as_deref()
+                })?;
+                blobs.place_derived(attempt.path(), asset, &folder)?;
+                Ok(bytes)
+            })
+        };
+        let bytes = moved.await?;
+        let committed = self.commit_derivative(job, bytes, details, now_ms).await;
+        let stays = matches!(committed, Ok(true));
+        // Now only one of them has a row: the old derivative goes, or this one.
+        let blobs = self.blobs.clone();
+        blocking(move || {
+            blobs.remove_derived(asset, |other| {
+                JobRecord::is_attempt_at(kind, other) && (other == folder) != stays
+            })
+        })
+        .await?;
+        committed
+    }
+
+    async fn commit_derivative(
+        &self,
+        job: &JobRecord,
+        bytes: u64,
+        details: &str,
+        now_ms: i64,
+    ) -> Result<bool> {
+        let mut tx = self.db.write().await?;
+        let ended = sqlx::query("DELETE FROM job WHERE id = $1 AND token = $2 AND state = 'running'")
+            .bind(&job.id)
+            .bind(job.token)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+        if ended == 0 {
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO derivative (asset_id, kind, folder, bytes, details, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (asset_id, kind) DO UPDATE SET folder = $3, bytes = $4, details = $5, created_at = $6",
+        )
+        .bind(job.asset_id.to_string())
+        .bind(job.kind.as_str())
+        .bind(job.attempt())
+        .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
+        .bind(details)
+        .bind(now_ms)
+        .execute(&mut *tx)
+        .await?;
+        jobs::show(&mut tx, job.asset_id, job.kind, RenditionStatus::Ready).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// What was made of an asset, if it was. Nothing is found of a deleted asset.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn derivative(&self, asset: AssetId, kind: JobKind) -> Result<Option<DerivativeRecord>> {
+        let row: Option<(String, i64, String)> = sqlx::query_as(
+            "SELECT folder, bytes, details FROM derivative JOIN asset ON asset.id = asset_id
+             WHERE asset_id = $1 AND derivative.kind = $2 AND deleted_at IS NULL",
+        )
+        .bind(asset.to_string())
+        .bind(kind.as_str())
+        .fetch_optional(self.db.readers())
+        .await?;
+        Ok(row.map(|(folder, bytes, details)| DerivativeRecord {
+            asset_id: asset,
+            kind,
+            folder,
+            bytes: bytes.unsigned_abs(),
+            details,
+        }))
+    }
+
+    /// All that was made of all assets.
+    pub(crate) async fn derivatives(&self) -> Result<Vec<DerivativeRecord>> {
+        let rows: Vec<(String, String, String, i64, String)> = sqlx::query_as(
+            "SELECT asset_id, derivative.kind, folder, bytes, details FROM derivative JOIN asset ON asset.id = asset_id
+             WHERE deleted_at IS NULL",
+        )
+        .fetch_all(self.db.readers())
+        .await?;
+        let record = |(asset, kind, folder, bytes, details): (String, String, String, i64, String)| {
+            let corrupt = || Error::Corrupt { table: "derivative", id: asset.clone() };
+            Ok(DerivativeRecord {
+                asset_id: AssetId::parse(&asset).ok_or_else(corrupt)?,
+                kind: JobKind::parse(&kind).ok_or_else(corrupt)?,
+                folder,
+                bytes: bytes.unsigned_abs(),
+                details,
+            })
+        };
+        rows.into_iter().map(record).collect()
+    }
+
+    /// Whether a folder of derivatives has a row, or a job whose next attempt will see to it, or an asset that is just
+    /// being deleted.
+    pub(crate) async fn derivative_is_known(&self, asset: AssetId, folder: &str) -> Result<bool> {
+        let known: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM derivative WHERE asset_id = $1 AND folder = $2)
+                OR EXISTS (SELECT 1 FROM job WHERE asset_id = $1 AND $2 LIKE kind || '-%')
+                OR EXISTS (SELECT 1 FROM asset WHERE id = $1 AND deleted_at IS NOT NULL)",
+        )
+        .bind(asset.to_string())
+        .bind(folder)
+        .fetch_optional(self.db.readers())
+        .await?;
+        Ok(known.is_some())
+    }
+
+    /// Folders of attempts that no running job knows: their workers are gone.
+    pub(crate) async fn abandoned_attempts(&self) -> Result<Vec<PathBuf>> {
+        // Folders before jobs: an attempt under way is then seen in both.
+        let folders = self.blobs.attempts()?;
+        let running: Vec<String> = self
+            .jobs()
+            .await?
+            .into_iter()
+            .filter(|job| job.worker.is_some())
+            .map(|job| job.attempt())
+            .collect();
+        let known = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| running.iter().any(|attempt| name == attempt.as_str()))
+        };
+        Ok(folders.into_iter().filter(|path| !known(path)).collect())
+    }
+}
+
+impl DerivativeRecord {
+    /// The key of one of its files.
+    pub fn file(&self, file: &'static str) -> BlobKey {
+        BlobKey::Derived { asset: self.asset_id, folder: self.folder.clone(), file }
+    }
+}
+
+impl JobRecord {
+    /// Whether a folder's name is that of an attempt at a job of this kind.
+    pub(crate) fn is_attempt_at(kind: JobKind, folder: &str) -> bool {
+        folder.strip_prefix(kind.as_str()).is_some_and(|rest| rest.starts_with('-'))
+    }
+}
+
+/// Flushes every file of a flat folder, and the folder; returns their bytes.
+fn flush_files(folder: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder).during("listing what an attempt made")? {
+        let path = entry.during("listing what an attempt made")?.path();
+        let file = fs::File::open(path).during("flushing what an attempt made")?;
+        file.sync_all().during("flushing what an attempt made")?;
+        bytes += file.metadata().during("flushing what an attempt made")?.len();
+    }
+    Blobs::sync(folder)?;
+    Ok(bytes)
+}

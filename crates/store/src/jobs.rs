@@ -1,0 +1,389 @@
+//! The table of jobs: durable, leased, fenced. What a job means is the service's business.
+//!
+//! A claim hands out a lease and a token. Only who holds the newest token of a running job may change it or what it makes;
+//! a worker that lost its lease finds no row. Failed attempts and lost leases are counted apart: a job that fails is given
+//! up after [`MAX_FAILED_ATTEMPTS`], one that kills its worker after [`MAX_LOST_LEASES`].
+
+use reelhouse_api::{AssetId, JobKind, JobState, RenditionStatus};
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use crate::{
+    Store,
+    accounts::hex,
+    error::{Error, Result},
+};
+
+/// Attempts that may fail before a job is given up.
+pub const MAX_FAILED_ATTEMPTS: i64 = 5;
+/// Leases that may be lost before a job is given up.
+pub const MAX_LOST_LEASES: i64 = 10;
+
+/// A job as it stands in the table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobRecord {
+    /// Names it.
+    pub id: String,
+    /// Whose asset.
+    pub asset_id: AssetId,
+    /// What is to be made.
+    pub kind: JobKind,
+    /// Where it stands.
+    pub state: JobState,
+    /// Not before; milliseconds since the epoch.
+    pub run_at: i64,
+    /// Who has it.
+    pub worker: Option<String>,
+    /// Which claim this is.
+    pub token: i64,
+    /// Attempts that failed.
+    pub failed_attempts: i64,
+    /// Leases that ran out.
+    pub lost_leases: i64,
+    /// 0 to 1, of the running attempt.
+    pub progress: Option<f64>,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+}
+
+impl JobRecord {
+    /// The name of this attempt's folder: no other attempt has it.
+    pub fn attempt(&self) -> String {
+        format!("{}-{}-{}", self.kind.as_str(), self.id, self.token)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct JobRow {
+    id: String,
+    asset_id: String,
+    kind: String,
+    state: String,
+    run_at: i64,
+    worker: Option<String>,
+    token: i64,
+    failed_attempts: i64,
+    lost_leases: i64,
+    progress: Option<f64>,
+    last_error: Option<String>,
+}
+
+const COLUMNS: &str =
+    "id, asset_id, kind, state, run_at, worker, token, failed_attempts, lost_leases, progress, last_error";
+
+impl TryFrom<JobRow> for JobRecord {
+    type Error = Error;
+
+    fn try_from(row: JobRow) -> Result<Self> {
+        let JobRow {
+            id,
+            asset_id,
+            kind,
+            state,
+            run_at,
+            worker,
+            token,
+            failed_attempts,
+            lost_leases,
+            progress,
+            last_error,
+        } = row;
+        let parsed = (AssetId::parse(&asset_id), JobKind::parse(&kind), JobState::parse(&state));
+        let (Some(asset_id), Some(kind), Some(state)) = parsed else {
+            return Err(Error::Corrupt { table: "job", id });
+        };
+        Ok(Self {
+            id,
+            asset_id,
+            kind,
+            state,
+            run_at,
+            worker,
+            token,
+            failed_attempts,
+            lost_leases,
+            progress,
+            last_error,
+        })
+    }
+}
+
+/// Adds a job, in the transaction that needs it. One that is there already for the same thing stays as it is, unless it
+/// was given up.
+pub(crate) async fn push(
+    tx: &mut SqliteConnection,
+    asset: AssetId,
+    kind: JobKind,
+    now_ms: i64,
+) -> Result<()> {
+    let mut id = [0; 12];
+    getrandom::fill(&mut id)
+        .map_err(|source| Error::Io { what: "naming a job", source: std::io::Error::other(source) })?;
+    sqlx::query(
+        "INSERT INTO job (id, asset_id, kind, state, created_at, run_at) VALUES ($1, $2, $3, 'queued', $4, $4)
+         ON CONFLICT (asset_id, kind) DO UPDATE SET state = 'queued', run_at = $4, failed_attempts = 0, lost_leases = 0
+         WHERE job.state IN ('dead', 'canceled')",
+    )
+    .bind(hex(&id))
+    .bind(asset.to_string())
+    .bind(kind.as_str())
+    .bind(now_ms)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Where an asset shows how far a job is, if it does.
+fn status_column(kind: JobKind) -> Option<&'static str> {
+    match kind {
+        JobKind::Hls => Some("hls_status"),
+        JobKind::Thumbnail => Some("thumbnail_status"),
+        JobKind::Storyboard => None,
+    }
+}
+
+/// Shows on the asset how far a job is.
+pub(crate) async fn show(
+    tx: &mut SqliteConnection,
+    asset: AssetId,
+    kind: JobKind,
+    status: RenditionStatus,
+) -> Result<()> {
+    if let Some(column) = status_column(kind) {
+        let sql = format!("UPDATE asset SET {column} = $2 WHERE id = $1 AND {column} IS NOT NULL");
+        sqlx::query(AssertSqlSafe(sql)).bind(asset.to_string()).bind(status.as_str()).execute(tx).await?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Asks for a job on an asset of the account; false if there is no such asset.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn push_job(&self, account: &str, asset: AssetId, kind: JobKind, now_ms: i64) -> Result<bool> {
+        let mut tx = self.db.write().await?;
+        let known: Option<i64> = sqlx::query_scalar(
+            "SELECT seq FROM asset WHERE id = $1 AND account = $2 AND status = 'ready' AND deleted_at IS NULL",
+        )
+        .bind(asset.to_string())
+        .bind(account)
+        .fetch_optional(&mut *tx)
+        .await?;
+        if known.is_none() {
+            return Ok(false);
+        }
+        push(&mut tx, asset, kind, now_ms).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Takes the next job that is due, if there is one, for `lease_ms` milliseconds.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn claim_job(&self, worker: &str, now_ms: i64, lease_ms: i64) -> Result<Option<JobRecord>> {
+        // Most of the time there is none: a look does not need the writer.
+        let due: Option<String> = sqlx::query_scalar(
+            "SELECT id FROM job WHERE state = 'queued' AND run_at <= $1 ORDER BY run_at, id LIMIT 1",
+        )
+        .bind(now_ms)
+        .fetch_optional(self.db.readers())
+        .await?;
+        if due.is_none() {
+            return Ok(None);
+        }
+        let mut tx = self.db.write().await?;
+        let sql = format!(
+            "UPDATE job SET state = 'running', worker = $1, lease_until = $2, token = token + 1, progress = NULL
+             WHERE id = (SELECT id FROM job WHERE state = 'queued' AND run_at <= $3 ORDER BY run_at, id LIMIT 1)
+             AND state = 'queued' RETURNING {COLUMNS}"
+        );
+        let row: Option<JobRow> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(worker)
+            .bind(now_ms.saturating_add(lease_ms))
+            .bind(now_ms)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(job) = row.map(JobRecord::try_from).transpose()? else { return Ok(None) };
+        show(&mut tx, job.asset_id, job.kind, RenditionStatus::Processing).await?;
+        tx.commit().await?;
+        Ok(Some(job))
+    }
+
+    /// Renews a lease and notes how far the attempt is; false when it is no longer the worker's.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn renew_lease(&self, job: &JobRecord, progress: Option<f64>, until_ms: i64) -> Result<bool> {
+        let mut tx = self.db.write().await?;
+        let renewed = sqlx::query(
+            "UPDATE job SET lease_until = $3, progress = $4 WHERE id = $1 AND token = $2 AND state = 'running'",
+        )
+        .bind(&job.id)
+        .bind(job.token)
+        .bind(until_ms)
+        .bind(progress)
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        tx.commit().await?;
+        Ok(renewed > 0)
+    }
+
+    /// Gives a job back unfinished and uncounted: its worker is shutting down.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn release_job(&self, job: &JobRecord) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        sqlx::query(
+            "UPDATE job SET state = 'queued', worker = NULL, lease_until = NULL, progress = NULL
+             WHERE id = $1 AND token = $2 AND state = 'running'",
+        )
+        .bind(&job.id)
+        .bind(job.token)
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Notes a failed attempt. `retry_at` is when to try again, milliseconds since the epoch; without it, or after
+    /// [`MAX_FAILED_ATTEMPTS`], the job is given up and the asset shows an error. Does nothing when the job is no longer
+    /// the worker's.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn fail_job(&self, job: &JobRecord, error: &str, retry_at: Option<i64>) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        let again = retry_at.filter(|_| job.failed_attempts + 1 < MAX_FAILED_ATTEMPTS);
+        let state = if again.is_some() { JobState::Queued } else { JobState::Dead };
+        let noted = sqlx::query(
+            "UPDATE job SET state = $3, run_at = COALESCE($4, run_at), failed_attempts = failed_attempts + 1,
+                            last_error = $5, worker = NULL, lease_until = NULL, progress = NULL
+             WHERE id = $1 AND token = $2 AND state = 'running'",
+        )
+        .bind(&job.id)
+        .bind(job.token)
+        .bind(state.as_str())
+        .bind(again)
+        .bind(error)
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        if noted > 0 && state == JobState::Dead {
+            show(&mut tx, job.asset_id, job.kind, RenditionStatus::Error).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Takes back leases that ran out by `now_ms`, or all of the workers whose name begins so: they are gone. Returns how
+    /// many jobs were given up for it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn take_back_leases(&self, now_ms: i64, gone_workers: Option<&str>) -> Result<u64> {
+        let gone = gone_workers.map(|prefix| format!("{prefix}%"));
+        let lost = "state = 'running' AND (lease_until < $1 OR worker LIKE $2)";
+        let any: Option<String> =
+            sqlx::query_scalar(AssertSqlSafe(format!("SELECT id FROM job WHERE {lost} LIMIT 1")))
+                .bind(now_ms)
+                .bind(&gone)
+                .fetch_optional(self.db.readers())
+                .await?;
+        if any.is_none() {
+            return Ok(0);
+        }
+        let mut tx = self.db.write().await?;
+        let sql = format!(
+            "UPDATE job SET state = CASE WHEN lost_leases + 1 < $3 THEN 'queued' ELSE 'dead' END,
+                            lost_leases = lost_leases + 1, worker = NULL, lease_until = NULL, progress = NULL,
+                            last_error = CASE WHEN lost_leases + 1 < $3 THEN last_error ELSE 'its worker died each time' END
+             WHERE {lost} RETURNING {COLUMNS}"
+        );
+        let rows: Vec<JobRow> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(now_ms)
+            .bind(&gone)
+            .bind(MAX_LOST_LEASES)
+            .fetch_all(&mut *tx)
+            .await?;
+        let mut given_up = 0;
+        for row in rows {
+            let job = JobRecord::try_from(row)?;
+            if job.state == JobState::Dead {
+                given_up += 1;
+                show(&mut tx, job.asset_id, job.kind, RenditionStatus::Error).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(given_up)
+    }
+
+    /// When the next job is due, milliseconds since the epoch; `None` when none waits.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn next_job_due(&self) -> Result<Option<i64>> {
+        Ok(sqlx::query_scalar("SELECT run_at FROM job WHERE state = 'queued' ORDER BY run_at LIMIT 1")
+            .fetch_optional(self.db.readers())
+            .await?)
+    }
+
+    /// Every job there is, oldest first.
+    ///
+    /// # Errors
+    /// When the database fails or a row is corrupt.
+    pub async fn jobs(&self) -> Result<Vec<JobRecord>> {
+        let sql = format!("SELECT {COLUMNS} FROM job ORDER BY created_at, id");
+        let rows: Vec<JobRow> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(self.db.readers()).await?;
+        rows.into_iter().map(JobRecord::try_from).collect()
+    }
+
+    /// Gives a dead or canceled job a new life, or a waiting one its turn now. False if there is none of this id that
+    /// does not run.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn retry_job(&self, id: &str, now_ms: i64) -> Result<bool> {
+        self.operate(
+            "UPDATE job SET state = 'queued', run_at = $2, failed_attempts = 0, lost_leases = 0
+             WHERE id = $1 AND state <> 'running'",
+            id,
+            now_ms,
+            RenditionStatus::Pending,
+        )
+        .await
+    }
+
+    /// Ends a job for good; whoever runs it will notice. False if there is none of this id that could be ended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn cancel_job(&self, id: &str, now_ms: i64) -> Result<bool> {
+        self.operate(
+            "UPDATE job SET state = 'canceled', worker = NULL, lease_until = NULL, progress = NULL,
+                            last_error = COALESCE(last_error, 'canceled'), run_at = $2
+             WHERE id = $1 AND state IN ('queued', 'running')",
+            id,
+            now_ms,
+            RenditionStatus::Error,
+        )
+        .await
+    }
+
+    async fn operate(
+        &self,
+        update: &'static str,
+        id: &str,
+        now_ms: i64,
+        status: RenditionStatus,
+    ) -> Result<bool> {
+        let mut tx = self.db.write().await?;
+        let sql = format!("{update} RETURNING {COLUMNS}");
+        let row: Option<JobRow> =
+            sqlx::query_as(AssertSqlSafe(sql)).bind(id).bind(now_ms).fetch_optional(&mut *tx).await?;
+        let Some(job) = row.map(JobRecord::try_from).transpose()? else { return Ok(false) };
+        show(&mut tx, job.asset_id, job.kind, status).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+}
