@@ -8,6 +8,7 @@ mod child;
 mod chunks;
 mod facts;
 mod heif;
+pub mod hls;
 mod picture;
 mod probe;
 mod sniff;

@@ -1,0 +1,248 @@
+//! Where segments begin.
+
+use std::{
+    io::{Read, Seek, SeekFrom},
+    ops::Range,
+};
+
+use super::{Reason, Stop, codec::Picture, source::Media, tables::Sample, timeline::Lane};
+
+/// What a segment should last, in microseconds.
+const TARGET: i64 = 6_000_000;
+/// What it may: a player loads it whole before it shows the first picture after a seek.
+const LONGEST: i64 = 20_000_000;
+/// Parameter sets, delimiters and messages before the first slice of a picture.
+const MAX_UNITS: usize = 64;
+
+/// What goes into one segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cut {
+    /// Of every lane, the samples.
+    pub(super) samples: Vec<Range<usize>>,
+    /// In microseconds.
+    pub(super) duration: u64,
+}
+
+/// When segments begin in the video: cuts of other renditions fall there, too.
+#[derive(Debug)]
+pub(super) struct Video {
+    /// The first sample of each.
+    pub(super) firsts: Vec<usize>,
+    pub(super) starts: Vec<i64>,
+}
+
+/// Cuts video at pictures where decoding can truly begin; takes the mark off those that only say so.
+pub(super) fn video(file: &mut (impl Read + Seek), lane: &mut Lane) -> Result<Video, Stop> {
+    let length_size = match &lane.track.media {
+        Media::Video(video) => video.length_size,
+        Media::Audio(_) => return Err(Reason::NoMedia.into()),
+    };
+    distrust_leading(&mut lane.track.samples);
+    let samples = &lane.track.samples;
+    let mut is_idr = |index: usize| match samples.get(index) {
+        Some(sample) => is_idr(file, sample, length_size),
+        None => Ok(false),
+    };
+    let syncs: Vec<_> =
+        samples.iter().enumerate().skip(1).filter(|(_, it)| it.sync).map(|(index, _)| index).collect();
+    let start_of = |index: usize| samples.get(index).map_or(i64::MAX, |sample| lane.start(sample));
+    if syncs.iter().zip(syncs.iter().skip(1)).any(|(one, next)| start_of(*one) >= start_of(*next)) {
+        return Err(Reason::OpenGop.into());
+    }
+    if !is_idr(0)? {
+        return Err(Reason::OpenGop.into());
+    }
+    let (mut firsts, mut starts) = (vec![0], vec![start_of(0)]);
+    let (mut next, mut false_syncs, mut start) = (0, 0usize, start_of(0));
+    loop {
+        let target = start.saturating_add(TARGET);
+        let middle =
+            next + syncs.get(next..).unwrap_or_default().partition_point(|it| start_of(*it) < target);
+        // Outwards from the target, the nearest first.
+        let (mut before, mut after) = ((next..middle).rev().peekable(), (middle..syncs.len()).peekable());
+        let found = loop {
+            let at =
+                |index: Option<&usize>| index.and_then(|index| syncs.get(*index)).map(|it| start_of(*it));
+            let nearest = match (at(before.peek()), at(after.peek())) {
+                (Some(early), Some(late)) if target - early <= late - target => before.next(),
+                (Some(_), None) => before.next(),
+                (_, Some(_)) => after.next(),
+                (None, None) => None,
+            };
+            let Some((index, sample)) = nearest.and_then(|index| Some((index, *syncs.get(index)?))) else {
+                break None;
+            };
+            if is_idr(sample)? {
+                break Some((index, sample));
+            }
+            false_syncs += 1;
+        };
+        let Some((index, sample)) = found else { break };
+        start = start_of(sample);
+        firsts.push(sample);
+        starts.push(start);
+        next = index + 1;
+    }
+    if closed(samples, &firsts).is_none() {
+        return Err(Reason::OpenGop.into());
+    }
+    if false_syncs > 0 {
+        // One that lied: only those that were looked at are believed.
+        let mut believed = firsts.iter().peekable();
+        for (index, sample) in lane.track.samples.iter_mut().enumerate() {
+            sample.sync = believed.next_if_eq(&&index).is_some();
+        }
+        let ends = starts.iter().skip(1).copied().chain([end_of(lane)]);
+        if starts.iter().zip(ends).any(|(start, end)| end - start > LONGEST) {
+            return Err(Reason::OpenGop.into());
+        }
+    }
+    Ok(Video { firsts, starts })
+}
+
+/// Pictures that are decoded after a sync sample and shown before it: seeking there shows what cannot be decoded.
+fn distrust_leading(samples: &mut [Sample]) {
+    let mut sync = 0;
+    for index in 0..samples.len() {
+        let Some(sample) = samples.get(index) else { break };
+        let (pts, is_sync) = (sample.pts(), sample.sync);
+        if is_sync {
+            sync = index;
+        } else if let Some(before) = samples.get_mut(sync).filter(|before| sync > 0 && pts < before.pts()) {
+            before.sync = false;
+        }
+    }
+}
+
+/// Whether no picture of a segment is shown in the time of another.
+fn closed(samples: &[Sample], firsts: &[usize]) -> Option<()> {
+    let ends = firsts.iter().skip(1).copied().chain([samples.len()]);
+    let mut latest = i64::MIN;
+    for (first, end) in firsts.iter().zip(ends) {
+        let segment = samples.get(*first..end)?;
+        let start = segment.first()?.pts();
+        if start <= latest || segment.iter().any(|sample| sample.pts() < start) {
+            return None;
+        }
+        latest = segment.iter().map(Sample::pts).max()?;
+    }
+    Some(())
+}
+
+/// Looks at the headers of a sample's NAL units, up to the first slice.
+fn is_idr(file: &mut (impl Read + Seek), sample: &Sample, length_size: u8) -> Result<bool, Stop> {
+    let width = usize::from(length_size);
+    let end = sample.offset + u64::from(sample.size);
+    let mut at = sample.offset;
+    for _ in 0..MAX_UNITS {
+        if at.saturating_add(length_size.into()) >= end {
+            break;
+        }
+        let mut header = [0; 5];
+        let Some(header) = header.get_mut(..=width) else { break };
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(header)?;
+        let Some((unit, length)) = header.split_last() else { break };
+        if let Some(picture) = Picture::of(*unit) {
+            return Ok(picture == Picture::Idr);
+        }
+        let length = length.iter().fold(0, |length, byte| length << 8 | u64::from(*byte));
+        at += u64::from(length_size) + length;
+    }
+    Ok(false)
+}
+
+/// The segments of a rendition: of video, of sound beside it, or of both in one. `begin` is when the first track of the
+/// whole presentation begins, so that the playlists of all renditions have one clock.
+pub(super) fn segments(lanes: &[&Lane], video: Option<&Video>, begin: i64) -> Result<Vec<Cut>, Reason> {
+    let Some(first) = lanes.first() else { return Err(Reason::NoMedia) };
+    let starts = match video {
+        Some(video) if first.is_video() => video.starts.clone(),
+        Some(video) => even(first, video.starts.clone()),
+        None => even(first, Vec::new()),
+    };
+    let own_end = end_of(first);
+    let ends = starts.iter().skip(1).copied().chain([own_end]);
+    if starts.iter().zip(ends).any(|(start, end)| end - start > LONGEST) {
+        return Err(Reason::SegmentTooLong);
+    }
+    // Of every lane, where segments begin: its own pictures, or the frame of sound that is nearest.
+    let firsts: Vec<Vec<usize>> = lanes
+        .iter()
+        .map(|lane| match video.filter(|_| lane.is_video()) {
+            Some(video) => video.firsts.clone(),
+            None => frames_at(lane, &starts),
+        })
+        .collect();
+    let mut cuts: Vec<Cut> = Vec::new();
+    for index in 0..starts.len() {
+        let range = |(lane, firsts): (&&Lane, &Vec<usize>)| {
+            let end = firsts.get(index + 1).copied().unwrap_or(lane.samples().len());
+            firsts.get(index).copied().unwrap_or(end)..end
+        };
+        let samples: Vec<_> = lanes.iter().zip(&firsts).map(range).collect();
+        let is_whole = |cut: &Cut| cut.samples.iter().all(|range| !range.is_empty());
+        // Never a segment that lacks a track which it declares: what is left of the longer one stays with its neighbour.
+        match cuts.last_mut() {
+            Some(last) if !is_whole(last) || samples.iter().any(Range::is_empty) => {
+                last.samples.iter_mut().zip(samples).for_each(|(range, more)| range.end = more.end);
+            }
+            _ => cuts.push(Cut { samples, duration: 0 }),
+        }
+    }
+    // Each lasts to the beginning of the next, so that the sum is right.
+    let start_of = |cut: &Cut| {
+        first
+            .samples()
+            .get(cut.samples.first()?.start)
+            .map_or(Some(begin), |sample| Some(first.start(sample)))
+    };
+    let mut starts: Vec<_> = cuts.iter().filter_map(start_of).collect();
+    if let Some(start) = starts.first_mut() {
+        *start = begin;
+    }
+    starts.push(lanes.iter().map(|lane| end_of(lane)).max().unwrap_or(begin));
+    for ((cut, start), next) in cuts.iter_mut().zip(&starts).zip(starts.iter().skip(1)) {
+        if next - start > LONGEST || cut.samples.iter().any(Range::is_empty) {
+            return Err(Reason::TracksEndApart);
+        }
+        cut.duration = u64::try_from(next - start).unwrap_or(0).max(1);
+    }
+    Ok(cuts)
+}
+
+/// When the last of it was shown. Reordering reaches over a few pictures only.
+fn end_of(lane: &Lane) -> i64 {
+    lane.samples().iter().rev().take(64).map(|sample| lane.end(sample)).max().unwrap_or(0)
+}
+
+/// Adds a beginning every six seconds, for a lane that can be cut anywhere.
+fn even(lane: &Lane, mut starts: Vec<i64>) -> Vec<i64> {
+    let samples = lane.samples();
+    if starts.is_empty() {
+        starts.extend(samples.first().map(|sample| lane.start(sample)));
+    }
+    // From there, not from the last one: errors do not add up.
+    let Some(from) = starts.last().copied() else { return starts };
+    let mut due = from.saturating_add(TARGET);
+    for start in samples.iter().map(|sample| lane.start(sample)) {
+        if start >= due {
+            starts.push(start);
+            due = due.saturating_add(TARGET).max(start);
+        }
+    }
+    starts
+}
+
+/// The frames nearest to these moments.
+fn frames_at(lane: &Lane, starts: &[i64]) -> Vec<usize> {
+    let samples = lane.samples();
+    let mut at = 0;
+    let nearest = |start: &i64| {
+        let rest = samples.get(at..).unwrap_or_default();
+        at += rest.partition_point(|sample| (lane.start(sample) + lane.end(sample)) / 2 < *start);
+        at
+    };
+    // The first segment has whatever comes first.
+    [0].into_iter().chain(starts.iter().skip(1).map(nearest)).collect()
+}

@@ -1,0 +1,114 @@
+//! MP4 and MOV files as HLS, without copying what they hold.
+//!
+//! A segment is a `moof` that is made on request, and ranges of the file. From the file's own tables (or its fragments) an
+//! [`Index`] is made once; it answers everything afterwards without the file. What cannot be served so is refused with a
+//! [`Reason`], and has to be rewritten.
+//!
+//! The way of a file: [`source`] reads tracks and their samples, [`timeline`] says when they are shown, [`cut`] where
+//! segments begin, [`index`] packs it; [`segment`] and [`playlist`] write. Every number is a stranger's.
+
+mod codec;
+mod cut;
+mod fragments;
+mod index;
+mod pack;
+mod playlist;
+mod segment;
+mod source;
+mod tables;
+mod timeline;
+mod write;
+
+use std::io;
+
+pub use index::Index;
+pub use segment::Segment;
+
+/// Why a file cannot be served as it lies.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It has no index of that kind.
+    #[error("not an MP4 or MOV file")]
+    NotMp4,
+    /// Neither video nor sound.
+    #[error("no video and no sound")]
+    NoMedia,
+    /// Browsers do not all play it.
+    #[error("video is {0}, not H.264")]
+    VideoCodec(String),
+    /// Browsers do not all play it.
+    #[error("sound is {0}, not AAC")]
+    AudioCodec(String),
+    /// H.264, but not with 8 bits, 4:2:0, progressive.
+    #[error("H.264 is not 8-bit 4:2:0 progressive")]
+    NotCommonH264,
+    /// Pictures at which segments would begin are not IDR, or others are shown before them.
+    #[error("groups of pictures are open")]
+    OpenGop,
+    /// The edit list begins or ends where decoding cannot.
+    #[error("a trim inside a group of pictures")]
+    TrimInsideGop,
+    /// More than a beginning and an end.
+    #[error("several edits")]
+    SeveralEdits,
+    /// The codec's configuration changes.
+    #[error("several sample entries in a track")]
+    SeveralSampleEntries,
+    /// More than one video that is shown.
+    #[error("several videos")]
+    SeveralVideos,
+    /// Nobody here has the key.
+    #[error("encrypted")]
+    Encrypted,
+    /// More than 20 seconds without a picture at which decoding can begin.
+    #[error("more than 20 seconds between sync samples")]
+    SegmentTooLong,
+    /// One track begins or ends so far from the other that it does not fit into one segment.
+    #[error("tracks begin or end far apart")]
+    TracksEndApart,
+    /// Tables contradict themselves or the file.
+    #[error("broken tables: {0}")]
+    BadTables(&'static str),
+}
+
+impl Reason {
+    /// A name that stays.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::NotMp4 => "not_mp4",
+            Self::NoMedia => "no_media",
+            Self::VideoCodec(_) => "video_codec",
+            Self::AudioCodec(_) => "audio_codec",
+            Self::NotCommonH264 => "not_common_h264",
+            Self::OpenGop => "open_gop",
+            Self::TrimInsideGop => "trim_inside_gop",
+            Self::SeveralEdits => "several_edits",
+            Self::SeveralSampleEntries => "several_sample_entries",
+            Self::SeveralVideos => "several_videos",
+            Self::Encrypted => "encrypted",
+            Self::SegmentTooLong => "segment_too_long",
+            Self::TracksEndApart => "tracks_end_apart",
+            Self::BadTables(_) => "bad_tables",
+        }
+    }
+}
+
+/// What ends reading early.
+#[derive(Debug)]
+enum Stop {
+    Io(io::Error),
+    Reason(Reason),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Reason> for Stop {
+    fn from(reason: Reason) -> Self {
+        Self::Reason(reason)
+    }
+}

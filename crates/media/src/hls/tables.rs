@@ -1,0 +1,302 @@
+//! Sample tables become samples (ISO/IEC 14496-12, 8.6 and 8.7).
+
+use super::Reason;
+use crate::boxes::{be32, be64, child};
+
+/// One coded picture, or one frame of sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sample {
+    /// Where it lies in the file.
+    pub(super) offset: u64,
+    /// When it is decoded, in the track's ticks.
+    pub(super) dts: i64,
+    pub(super) size: u32,
+    pub(super) duration: u32,
+    /// How much later it is shown.
+    pub(super) cts: i32,
+    /// Decoding can begin here.
+    pub(super) sync: bool,
+}
+
+impl Sample {
+    pub(super) fn pts(&self) -> i64 {
+        self.dts + i64::from(self.cts)
+    }
+
+    pub(super) fn end(&self) -> i64 {
+        self.pts() + i64::from(self.duration)
+    }
+}
+
+/// What all tracks together may still hold.
+#[derive(Debug)]
+pub(super) struct Budget {
+    samples: usize,
+    /// Samples that lie on one another would let a small file say much.
+    bytes: u64,
+    /// Of the file.
+    len: u64,
+}
+
+impl Budget {
+    /// A day at 30 pictures a second, with sound and a second language, is 8 million; more is left to others.
+    const MAX_SAMPLES: usize = 5_000_000;
+    /// Half a century in ticks of a nanosecond, and far from where sums overflow.
+    const MAX_TIME: i64 = 1 << 60;
+    const MAX_CTS: u32 = 1 << 30;
+
+    pub(super) fn new(len: u64) -> Self {
+        Self { samples: Self::MAX_SAMPLES, bytes: len, len }
+    }
+
+    /// Adds a sample that begins where the last one ends.
+    pub(super) fn push(&mut self, samples: &mut Vec<Sample>, sample: Sample) -> Result<(), Reason> {
+        self.samples =
+            self.samples.checked_sub(1).ok_or(Reason::BadTables("more samples than are allowed"))?;
+        let size = u64::from(sample.size);
+        if size == 0 {
+            return Err(Reason::BadTables("an empty sample"));
+        }
+        self.bytes = self.bytes.checked_sub(size).ok_or(Reason::BadTables("samples that overlap"))?;
+        if sample.offset.checked_add(size).is_none_or(|end| end > self.len) {
+            return Err(Reason::BadTables("a sample behind the file's end"));
+        }
+        if !(0..Self::MAX_TIME).contains(&sample.dts) || sample.cts.unsigned_abs() > Self::MAX_CTS {
+            return Err(Reason::BadTables("a time out of bounds"));
+        }
+        samples.push(sample);
+        Ok(())
+    }
+}
+
+/// All samples of an `stbl`.
+pub(super) fn samples(stbl: &[u8], budget: &mut Budget) -> Result<Vec<Sample>, Reason> {
+    let bad = Reason::BadTables;
+    let mut samples = Vec::new();
+    let sizes = Sizes::read(stbl).ok_or(bad("no sizes"))?;
+    if sizes.count == 0 {
+        return Ok(samples);
+    }
+    let chunks = Chunks::read(stbl).ok_or(bad("no places"))?;
+    let mut durations = Runs::read(child(stbl, b"stts").ok_or(bad("no times"))?).ok_or(bad("no times"))?;
+    let mut shifts = child(stbl, b"ctts").and_then(Runs::read).filter(|runs| runs.len() > 0);
+    let mut syncs = child(stbl, b"stss").map(Syncs::new);
+    let stsc = child(stbl, b"stsc").ok_or(bad("no chunks"))?;
+    let stsc_entries = (be32(stsc, 4).unwrap_or(0) as usize).min(stsc.len().saturating_sub(8) / 12);
+    let run_of = |run: usize| {
+        (run < stsc_entries).then(|| Some((be32(stsc, 8 + run * 12)?, be32(stsc, 12 + run * 12)?))).flatten()
+    };
+
+    let (mut dts, mut number, mut run) = (0i64, 0usize, 0);
+    for chunk in 0..chunks.count {
+        // Runs name the first chunk they hold for, from 1.
+        while run_of(run + 1).is_some_and(|(first, _)| first as usize <= chunk + 1) {
+            run += 1;
+        }
+        let (_, in_chunk) = run_of(run).ok_or(bad("no chunks"))?;
+        let mut offset = chunks.offset(chunk).ok_or(bad("no places"))?;
+        for _ in 0..(in_chunk as usize).min(sizes.count - number) {
+            let size = sizes.size(number).ok_or(bad("sizes that end early"))?;
+            let duration = durations.next().ok_or(bad("times that end early"))?;
+            let cts = match &mut shifts {
+                // Signed in either version: QuickTime writes negative ones in version 0.
+                Some(runs) => runs.next().ok_or(bad("composition times that end early"))? as i32,
+                None => 0,
+            };
+            number += 1;
+            let sync = syncs.as_mut().is_none_or(|syncs| syncs.has(number));
+            budget.push(&mut samples, Sample { offset, dts, size, duration, cts, sync })?;
+            dts += i64::from(duration);
+            offset += u64::from(size);
+        }
+        if number == sizes.count {
+            return Ok(samples);
+        }
+    }
+    Err(bad("fewer places than samples"))
+}
+
+/// Sample sizes, however they are written.
+struct Sizes<'a> {
+    count: usize,
+    /// Of every sample.
+    uniform: u32,
+    table: &'a [u8],
+    /// Bits of an entry.
+    bits: u8,
+}
+
+impl<'a> Sizes<'a> {
+    fn read(stbl: &'a [u8]) -> Option<Self> {
+        let (content, uniform, bits) = match (child(stbl, b"stsz"), child(stbl, b"stz2")) {
+            (Some(content), _) => (content, be32(content, 4)?, 32),
+            (None, Some(content)) => (content, 0, *content.get(7)?),
+            (None, None) => return None,
+        };
+        Some(Self { count: be32(content, 8)? as usize, uniform, table: content.get(12..)?, bits })
+    }
+
+    fn size(&self, sample: usize) -> Option<u32> {
+        let byte = |at: usize| self.table.get(at).copied().map(u32::from);
+        match self.bits {
+            _ if self.uniform > 0 => Some(self.uniform),
+            32 => be32(self.table, sample * 4),
+            16 => Some(byte(sample * 2)? << 8 | byte(sample * 2 + 1)?),
+            8 => byte(sample),
+            4 => Some(byte(sample / 2)? >> (if sample.is_multiple_of(2) { 4 } else { 0 }) & 15),
+            _ => None,
+        }
+    }
+}
+
+/// Where chunks begin.
+struct Chunks<'a> {
+    count: usize,
+    table: &'a [u8],
+    is_wide: bool,
+}
+
+impl<'a> Chunks<'a> {
+    fn read(stbl: &'a [u8]) -> Option<Self> {
+        let (content, is_wide) = match (child(stbl, b"stco"), child(stbl, b"co64")) {
+            (Some(content), _) => (content, false),
+            (None, content) => (content?, true),
+        };
+        let table = content.get(8..)?;
+        let count = (be32(content, 4)? as usize).min(table.len() / if is_wide { 8 } else { 4 });
+        Some(Self { count, table, is_wide })
+    }
+
+    fn offset(&self, chunk: usize) -> Option<u64> {
+        if self.is_wide { be64(self.table, chunk * 8) } else { be32(self.table, chunk * 4).map(u64::from) }
+    }
+}
+
+/// A table of values with how often each holds.
+struct Runs<'a> {
+    table: &'a [u8],
+    left: u32,
+    value: u32,
+}
+
+impl<'a> Runs<'a> {
+    fn read(content: &'a [u8]) -> Option<Self> {
+        let entries = (be32(content, 4)? as usize).min(content.len().saturating_sub(8) / 8);
+        Some(Self { table: content.get(8..8 + entries * 8)?, left: 0, value: 0 })
+    }
+
+    fn len(&self) -> usize {
+        self.table.len() / 8
+    }
+
+    fn next(&mut self) -> Option<u32> {
+        while self.left == 0 {
+            (self.left, self.value) = (be32(self.table, 0)?, be32(self.table, 4)?);
+            self.table = self.table.get(8..)?;
+        }
+        self.left -= 1;
+        Some(self.value)
+    }
+}
+
+/// The numbers of sync samples, from 1, ascending.
+struct Syncs<'a> {
+    table: &'a [u8],
+}
+
+impl<'a> Syncs<'a> {
+    fn new(content: &'a [u8]) -> Self {
+        Self { table: content.get(8..).unwrap_or_default() }
+    }
+
+    fn has(&mut self, sample: usize) -> bool {
+        while let Some(number) = be32(self.table, 0) {
+            if number as usize > sample {
+                return false;
+            }
+            self.table = self.table.get(4..).unwrap_or_default();
+            if number as usize == sample {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::write::{put, put32},
+        *,
+    };
+
+    fn table(out: &mut Vec<u8>, name: &[u8; 4], numbers: &[u32]) {
+        put(out, name, |out| {
+            put32(out, 0);
+            numbers.iter().for_each(|number| put32(out, *number));
+        });
+    }
+
+    fn read(boxes: impl FnOnce(&mut Vec<u8>)) -> Result<Vec<Sample>, Reason> {
+        let mut stbl = Vec::new();
+        boxes(&mut stbl);
+        samples(&stbl, &mut Budget::new(10_000))
+    }
+
+    #[test]
+    fn tables_are_read_in_step() {
+        let found = read(|out| {
+            table(out, b"stsz", &[0, 5, 10, 20, 30, 40, 50]);
+            table(out, b"stco", &[3, 1000, 2000, 3000]);
+            table(out, b"stsc", &[2, 1, 2, 1, 3, 1, 1]);
+            table(out, b"stts", &[2, 3, 100, 2, 50]);
+            table(out, b"ctts", &[2, 1, 7, 4, 3]);
+            table(out, b"stss", &[2, 1, 4]);
+        })
+        .unwrap();
+        let told: Vec<_> =
+            found.iter().map(|it| (it.offset, it.size, it.dts, it.duration, it.cts, it.sync)).collect();
+        let expected = [
+            (1000, 10, 0, 100, 7, true),
+            (1010, 20, 100, 100, 3, false),
+            (2000, 30, 200, 100, 3, false),
+            (2030, 40, 300, 50, 3, true),
+            (3000, 50, 350, 50, 3, false),
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn other_forms_of_the_same() {
+        let found = read(|out| {
+            table(out, b"stz2", &[4, 3, 0x1230_0000]);
+            put(out, b"co64", |out| [0, 1, 0, 500].iter().for_each(|number| put32(out, *number)));
+            table(out, b"stsc", &[1, 1, 9, 1]);
+            table(out, b"stts", &[1, 9, 1]);
+        })
+        .unwrap();
+        assert_eq!(
+            found.iter().map(|it| (it.offset, it.size)).collect::<Vec<_>>(),
+            [(500, 1), (501, 2), (503, 3)]
+        );
+        // No table of sync samples: every one is.
+        assert!(found.iter().all(|it| it.sync));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let uniform = |size, count, offset| {
+            read(|out| {
+                table(out, b"stsz", &[size, count]);
+                table(out, b"stco", &[1, offset]);
+                table(out, b"stsc", &[1, 1, u32::MAX, 1]);
+                table(out, b"stts", &[1, u32::MAX, 1]);
+            })
+        };
+        assert_eq!(uniform(5, 1000, 0).unwrap().len(), 1000);
+        assert_eq!(uniform(0, 1, 0), Err(Reason::BadTables("sizes that end early")));
+        assert_eq!(uniform(5, u32::MAX, 0), Err(Reason::BadTables("samples that overlap")));
+        assert_eq!(uniform(5, 10, 9_951), Err(Reason::BadTables("a sample behind the file's end")));
+        assert_eq!(read(|_| {}), Err(Reason::BadTables("no sizes")));
+    }
+}
