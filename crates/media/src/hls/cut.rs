@@ -52,6 +52,7 @@ pub(super) fn video(file: &mut (impl Read + Seek), lane: &mut Lane) -> Result<Vi
     if !is_idr(0)? {
         return Err(Reason::OpenGop.into());
     }
+    let end = end_of(lane);
     let (mut firsts, mut starts) = (vec![0], vec![start_of(0)]);
     let (mut next, mut false_syncs, mut start) = (0, 0usize, start_of(0));
     loop {
@@ -72,6 +73,10 @@ pub(super) fn video(file: &mut (impl Read + Seek), lane: &mut Lane) -> Result<Vi
             let Some((index, sample)) = nearest.and_then(|index| Some((index, *syncs.get(index)?))) else {
                 break None;
             };
+            // The end is nearer: no scrap of a segment for what is left.
+            if start_of(sample).abs_diff(target) > end.abs_diff(target) {
+                break None;
+            }
             if is_idr(sample)? {
                 break Some((index, sample));
             }
