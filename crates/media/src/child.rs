@@ -1,18 +1,25 @@
 //! Child processes: started from one thread, bounded, killed as a group, never left behind.
 
 use std::{
+    future::Future,
     io,
     os::unix::process::{CommandExt, ExitStatusExt},
+    pin::pin,
     process::{Command, ExitStatus, Stdio},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
 
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, getpid, getppid, kill_process_group, set_parent_process_death_signal,
-    setrlimit,
+use rustix::{
+    fs::{Mode, OFlags, open},
+    io::write,
+    process::{
+        Pid, Resource, Rlimit, Signal, getpid, getppid, kill_process_group, nice,
+        set_parent_process_death_signal, setrlimit,
+    },
 };
+use seccompiler::BpfProgram;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::Child,
@@ -20,6 +27,8 @@ use tokio::{
     sync::oneshot,
     time::timeout,
 };
+
+use crate::walls;
 
 /// Bytes of a stream's end that are kept.
 const TAIL: usize = 4096;
@@ -37,6 +46,10 @@ pub(crate) struct Limits {
     pub(crate) cpu_seconds: u64,
     /// Bytes of address space.
     pub(crate) memory: u64,
+    /// Bytes of any one file it writes.
+    pub(crate) file: u64,
+    /// How far it stands back for others, 0 to 19.
+    pub(crate) niceness: i32,
 }
 
 /// What is kept of a child's standard output.
@@ -46,6 +59,8 @@ pub(crate) enum Output {
     Whole(u64),
     /// Its end.
     Tail,
+    /// Nothing here: the command says where it goes.
+    Elsewhere,
 }
 
 /// How a child ended.
@@ -69,47 +84,80 @@ pub(crate) enum Ended {
 #[derive(Debug, Clone)]
 pub(crate) struct Spawner {
     requests: mpsc::Sender<Request>,
+    walls: Arc<BpfProgram>,
 }
 
 struct Request {
     command: Command,
     limits: Limits,
     answer: oneshot::Sender<io::Result<Ended>>,
+    stop: oneshot::Receiver<&'static str>,
+    keep: Keep,
 }
+
+/// What must outlive a child: dropped when it is dead, whoever waited for it.
+pub(crate) type Keep = Option<Arc<dyn Send + Sync>>;
 
 impl Spawner {
     /// Must be called inside a runtime: it is where children are awaited.
     pub(crate) fn start() -> io::Result<Self> {
         let runtime = Handle::try_current().map_err(io::Error::other)?;
+        let walls = Arc::new(walls::build()?);
         let (requests, queue) = mpsc::channel();
         thread::Builder::new().name("media-spawner".to_owned()).spawn(move || serve(&queue, &runtime))?;
-        Ok(Self { requests })
+        Ok(Self { requests, walls })
     }
 
     /// Runs a program to its end, within limits, given what it reads on standard input. When the caller stops waiting,
     /// the child and all it started die.
-    pub(crate) async fn run(&self, mut command: Command, input: Stdio, limits: Limits) -> io::Result<Ended> {
-        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).env_clear().process_group(0);
+    pub(crate) async fn run(&self, command: Command, input: Stdio, limits: Limits) -> io::Result<Ended> {
+        self.run_until(command, input, limits, None, std::future::pending()).await
+    }
+
+    /// The same, unless `stop` comes first: it says why the child is killed. It is dead when this returns.
+    pub(crate) async fn run_until(
+        &self,
+        mut command: Command,
+        input: Stdio,
+        limits: Limits,
+        keep: Keep,
+        stop: impl Future<Output = &'static str>,
+    ) -> io::Result<Ended> {
+        command.stdin(input).stderr(Stdio::piped()).env_clear().process_group(0);
+        if !matches!(limits.output, Output::Elsewhere) {
+            command.stdout(Stdio::piped());
+        }
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }
-        confine(&mut command, limits);
+        // Each arena reserves address space, and there would be eight for each core.
+        command.env("MALLOC_ARENA_MAX", "2");
+        confine(&mut command, limits, Arc::clone(&self.walls));
         let gone = || io::Error::other("the spawner is gone");
         let (answer, ended) = oneshot::channel();
-        self.requests.send(Request { command, limits, answer }).map_err(|_| gone())?;
+        let (stopper, stopped) = oneshot::channel();
+        self.requests.send(Request { command, limits, answer, stop: stopped, keep }).map_err(|_| gone())?;
+        let mut ended = pin!(ended);
+        tokio::select! {
+            ended = &mut ended => return ended.map_err(|_| gone())?,
+            reason = stop => {
+                // It may have ended in this moment.
+                let _ = stopper.send(reason);
+            }
+        }
         ended.await.map_err(|_| gone())?
     }
 }
 
 fn serve(queue: &mpsc::Receiver<Request>, runtime: &Handle) {
     let _entered = runtime.enter();
-    for Request { command, limits, answer } in queue {
+    for Request { command, limits, answer, stop, keep } in queue {
         if answer.is_closed() {
             continue;
         }
         match tokio::process::Command::from(command).kill_on_drop(true).spawn() {
             // A task of its own, so that whoever stops waiting need not stay for the burial.
-            Ok(child) => drop(runtime.spawn(Running::new(child).supervise(limits, answer))),
+            Ok(child) => drop(runtime.spawn(Running::new(child).supervise(limits, answer, stop, keep))),
             Err(error) => drop(answer.send(Err(error))),
         }
     }
@@ -127,8 +175,15 @@ impl Running {
         Self { group: Group(id.and_then(Pid::from_raw)), child }
     }
 
-    async fn supervise(mut self, limits: Limits, mut answer: oneshot::Sender<io::Result<Ended>>) {
+    async fn supervise(
+        mut self,
+        limits: Limits,
+        mut answer: oneshot::Sender<io::Result<Ended>>,
+        stop: oneshot::Receiver<&'static str>,
+        keep: Keep,
+    ) {
         let ended = tokio::select! {
+            Ok(reason) = stop => Ok(Ended::Killed(reason)),
             ended = timeout(limits.time, self.exited(limits.output)) => {
                 ended.unwrap_or(Ok(Ended::Killed("it took too long")))
             }
@@ -138,6 +193,7 @@ impl Running {
         drop(group);
         // Reaped here, so that no zombie waits for the runtime to come by.
         let reaped = child.wait().await;
+        drop(keep);
         let _ = answer.send(reaped.and(ended));
     }
 
@@ -147,6 +203,7 @@ impl Running {
             match output {
                 Output::Whole(most) => read_bounded(stdout, most).await,
                 Output::Tail => read_tail(stdout).await,
+                Output::Elsewhere => Ok(Vec::new()),
             }
         };
         match tokio::try_join!(kept, read_tail(stderr)) {
@@ -179,13 +236,13 @@ impl Drop for Group {
     unsafe_code,
     reason = "pre_exec is the only way to set the death signal; it makes system calls and nothing else"
 )]
-fn confine(command: &mut Command, limits: Limits) {
+fn confine(command: &mut Command, limits: Limits, walls: Arc<BpfProgram>) {
     let parent = getpid();
     let bounds = [
         (Resource::Cpu, limits.cpu_seconds),
         (Resource::As, limits.memory),
         (Resource::Core, 0),
-        (Resource::Fsize, 0),
+        (Resource::Fsize, limits.file),
         (Resource::Nofile, MAX_DESCRIPTORS),
     ];
     let before_exec = move || {
@@ -197,11 +254,20 @@ fn confine(command: &mut Command, limits: Limits) {
         for (resource, limit) in bounds {
             setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
         }
-        Ok(())
+        nice(limits.niceness)?;
+        be_first_to_die();
+        walls::raise(&walls)
     };
     // SAFETY: the closure allocates nothing, takes no lock and calls only async-signal-safe system calls.
     unsafe {
         command.pre_exec(before_exec);
+    }
+}
+
+/// Where memory runs out, the system shall choose the child. Not everywhere may one say so.
+fn be_first_to_die() {
+    if let Ok(file) = open(c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+        let _ = write(&file, b"1000");
     }
 }
 

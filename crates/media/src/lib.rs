@@ -7,11 +7,13 @@ mod boxes;
 mod child;
 mod chunks;
 mod facts;
+mod ffmpeg;
 mod heif;
 pub mod hls;
 mod picture;
 mod probe;
 mod sniff;
+mod walls;
 mod whole;
 
 use std::{
@@ -23,6 +25,7 @@ use std::{
 use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
 use tokio::sync::Semaphore;
 
+pub use ffmpeg::Failure;
 pub use sniff::{SNIFF_LEN, Sniffed, sniff};
 
 /// How files are looked at.
@@ -30,6 +33,8 @@ pub use sniff::{SNIFF_LEN, Sniffed, sniff};
 pub struct Config {
     /// The program that reads video and audio.
     pub ffprobe: PathBuf,
+    /// The program that transcodes and makes pictures.
+    pub ffmpeg: PathBuf,
     /// The most files looked at at once; further ones wait their turn. At least 1.
     pub probes: usize,
     /// The longest one file may take.
@@ -38,16 +43,29 @@ pub struct Config {
     pub max_image_pixels: u64,
     /// The most bytes that all decoders of images together may take; further ones wait.
     pub max_image_memory: u64,
+    /// The longest a picture may take to make.
+    pub picture_timeout: Duration,
+    /// The longest a run of ffmpeg may take in all.
+    pub ffmpeg_timeout: Duration,
+    /// The longest it may stand still.
+    pub ffmpeg_stall: Duration,
+    /// The most bytes of address space it may take.
+    pub ffmpeg_memory: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             ffprobe: "ffprobe".into(),
+            ffmpeg: "ffmpeg".into(),
             probes: 2,
             probe_timeout: Duration::from_secs(30),
             max_image_pixels: 100_000_000,
             max_image_memory: 512 << 20,
+            picture_timeout: Duration::from_secs(120),
+            ffmpeg_timeout: Duration::from_secs(24 * 3600),
+            ffmpeg_stall: Duration::from_secs(60),
+            ffmpeg_memory: 8 << 30,
         }
     }
 }
@@ -95,13 +113,16 @@ pub enum Error {
         mime: String,
     },
     /// The program is not there or does not run. No file's fault.
-    #[error("{} cannot be run: {reason}; install ffmpeg, or set REELHOUSE_FFPROBE", program.display())]
+    #[error("{} cannot be run: {reason}; install ffmpeg, or say where it is", program.display())]
     NotInstalled {
         /// The program.
         program: PathBuf,
         /// What the system said.
         reason: String,
     },
+    /// A run of ffmpeg did not give what it should.
+    #[error("ffmpeg: {0}")]
+    Ffmpeg(#[from] Failure),
     /// A child could not be started or awaited. No file's fault.
     #[error("a media child failed: {0}")]
     Child(#[from] std::io::Error),
@@ -114,6 +135,7 @@ pub struct Media {
     spawner: child::Spawner,
     turns: Arc<Semaphore>,
     image_memory: picture::Memory,
+    abilities: ffmpeg::Abilities,
 }
 
 impl Media {
@@ -123,10 +145,11 @@ impl Media {
     /// [`Error::NotInstalled`] when they do not.
     pub async fn start(config: Config) -> Result<Self, Error> {
         let spawner = child::Spawner::start()?;
-        probe::check_installed(&spawner, &config).await?;
+        let probe = probe::check_installed(&spawner, &config);
+        let (_, abilities) = tokio::try_join!(probe, ffmpeg::check_installed(&spawner, &config))?;
         let turns = Arc::new(Semaphore::new(config.probes.max(1)));
         let image_memory = picture::Memory::new(config.max_image_memory);
-        Ok(Self { config: Arc::new(config), spawner, turns, image_memory })
+        Ok(Self { config: Arc::new(config), spawner, turns, image_memory, abilities })
     }
 
     /// Looks at a whole file, given what its first bytes said. Waits its turn.

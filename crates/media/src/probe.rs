@@ -35,7 +35,7 @@ const MAX_MEMORY: u64 = 4 << 30;
 
 /// Containers and elementary streams. No playlist, no script, no text, no image sequence, nothing that opens another
 /// file or address.
-const DEMUXERS: &str = "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,flv,ogg,wav,w64,aiff,caf,flac,mp3,aac,ac3,eac3,\
+pub(crate) const DEMUXERS: &str = "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,flv,ogg,wav,w64,aiff,caf,flac,mp3,aac,ac3,eac3,\
      dts,truehd,amr,asf,rm,mxf,ivf,yuv4mpegpipe,h264,hevc,vc1,obu,dv,gxf,nut,tta,wv,ape,au,dsf";
 
 /// Only tags that are read: others may be megabytes.
@@ -132,7 +132,7 @@ pub(crate) async fn count_pictures(
 }
 
 /// A file that has no name and lies nowhere.
-fn in_memory(bytes: &[u8]) -> io::Result<File> {
+pub(crate) fn in_memory(bytes: &[u8]) -> io::Result<File> {
     let mut file = File::from(memfd_create("pictures", MemfdFlags::CLOEXEC)?);
     file.write_all(bytes)?;
     file.rewind()?;
@@ -163,7 +163,7 @@ async fn run(
 }
 
 /// The name of a file that cannot be taken for anything else.
-fn file_url(path: &Path) -> OsString {
+pub(crate) fn file_url(path: &Path) -> OsString {
     let mut url = OsString::from("file:");
     url.push(path);
     url
@@ -184,6 +184,8 @@ fn limits(config: &Config, output: Output) -> Limits {
         // One thread cannot use more than the wall clock gives; rounded up.
         cpu_seconds: config.probe_timeout.as_secs() + 1,
         memory: MAX_MEMORY,
+        file: 0,
+        niceness: 0,
     }
 }
 
