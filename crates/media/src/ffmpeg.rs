@@ -149,8 +149,7 @@ pub(crate) async fn work(
 ) -> Result<(), Error> {
     command.current_dir(&folder.path).env("TMPDIR", &folder.path);
     let printed = redirect(&mut command)?;
-    let limits =
-        Limits { file: max_bytes, ..limits(config, config.ffmpeg_timeout, Output::Elsewhere) };
+    let limits = Limits { file: max_bytes, ..limits(config, config.ffmpeg_timeout, Output::Elsewhere) };
     // Milliseconds since the start at which it last moved.
     let (started, moved) = (Instant::now(), AtomicU64::new(0));
     let follow = async {

@@ -10,13 +10,17 @@ use std::{
     path::Path,
 };
 
-use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
+use image::{DynamicImage, Rgb, RgbImage, metadata::Orientation};
+use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata, VideoStream};
 
 use crate::{
-    Config, Error, Facts,
+    Config, Error, Facts, Failure,
     boxes::{be16, be32, child, children, read_box, read_content},
     child::Spawner,
+    ffmpeg::{self, Abilities},
     probe::{self, broken},
+    shape,
+    still::{self, Fit},
 };
 
 /// Item tables of real files have a few kilobytes.
@@ -47,28 +51,30 @@ struct Picture {
     /// Its tiles, decodable one after the other.
     stream: Vec<u8>,
     tiles: usize,
+    /// Tiles beside each other.
+    columns: usize,
+    /// Of the first tile.
+    tile: Resolution,
+    colors: Colors,
+    /// The coded picture of its transparency, where it is one.
+    alpha: Option<Vec<u8>>,
+}
+
+/// What the container says of colours; the coded pictures may say the same, or nothing.
+#[derive(Debug, Default)]
+struct Colors {
+    profile: Option<Vec<u8>>,
+    transfer: Option<u16>,
+    matrix: Option<u16>,
+    is_full_range: bool,
 }
 
 /// Reads the tables, then has every tile decoded by a child.
 pub(crate) async fn examine(spawner: &Spawner, config: &Config, path: &Path) -> Result<Facts, Error> {
     let refused = |reason: &str| broken(MediaKind::Image, reason);
-    let (path, max_bytes) = (path.to_owned(), config.max_image_memory);
-    let read = tokio::task::spawn_blocking(move || {
-        let mut file = File::open(path)?;
-        let len = file.metadata()?.len();
-        Ok::<_, io::Error>((read(&mut file, len, max_bytes)?, len))
-    });
-    let (picture, len) = read.await.map_err(|stopped| refused(&stopped.to_string()))??;
-    let picture = picture.map_err(refused)?;
+    let (picture, len) = read_file(config, path).await?;
     let Resolution { width, height } = picture.size;
-    if u64::from(width) * u64::from(height) > config.max_image_pixels {
-        return Err(refused(&format!("{} are more pixels than are allowed", picture.size)));
-    }
-    let format = match picture.codec {
-        Codec::Hevc => "hevc",
-        Codec::Av1 => "obu",
-    };
-    let decoded = probe::count_pictures(spawner, config, format, picture.stream).await?;
+    let decoded = probe::count_pictures(spawner, config, picture.codec.demuxer(), picture.stream).await?;
     if decoded != picture.tiles {
         return Err(refused(&format!("{decoded} of {} tiles decode", picture.tiles)));
     }
@@ -101,6 +107,163 @@ pub(crate) async fn examine(spawner: &Spawner, config: &Config, path: &Path) -> 
     })
 }
 
+/// The tables of a file, and its length.
+async fn read_file(config: &Config, path: &Path) -> Result<(Picture, u64), Error> {
+    let refused = |reason: &str| broken(MediaKind::Image, reason);
+    let (path, max_bytes) = (path.to_owned(), config.max_image_memory);
+    let read = tokio::task::spawn_blocking(move || {
+        let mut file = File::open(path)?;
+        let len = file.metadata()?.len();
+        Ok::<_, io::Error>((read(&mut file, len, max_bytes)?, len))
+    });
+    let (picture, len) = read.await.map_err(|stopped| refused(&stopped.to_string()))??;
+    let picture = picture.map_err(refused)?;
+    let Resolution { width, height } = picture.size;
+    if u64::from(width) * u64::from(height) > config.max_image_pixels {
+        return Err(refused(&format!("{} are more pixels than are allowed", picture.size)));
+    }
+    Ok((picture, len))
+}
+
+/// The main picture, small and ready to be shown. A child decodes and shrinks the tiles; they are put together here.
+pub(crate) async fn shown(
+    spawner: &Spawner,
+    config: &Config,
+    abilities: Abilities,
+    path: &Path,
+    within: Resolution,
+) -> Result<RgbImage, Error> {
+    let refused = |reason: &str| broken(MediaKind::Image, reason);
+    let (picture, _) = read_file(config, path).await?;
+    let Picture { size, tile, tiles, columns, orientation, colors, codec, .. } = picture;
+    let turned = size.turned(orientation).fitted(within).turned(orientation);
+    // A lone picture is made as small as it shall be; tiles by a factor that leaves no seams.
+    let (factor, small) = if tiles == 1 { (1, turned) } else { shrunk(tile, size, turned) };
+    let stream = colors.as_stream(size);
+    let filters = shape::single_frames(&stream, small, abilities);
+    let pixels = decode(spawner, config, codec, picture.stream, &filters, small, tiles, "rgb24", 3).await?;
+    let (width, height) = (small.width, small.height);
+    let whole = if tiles == 1 {
+        RgbImage::from_raw(width, height, pixels)
+    } else {
+        let (columns, all) =
+            (columns as u32, Resolution { width: size.width / factor, height: size.height / factor });
+        let bytes = width as usize * height as usize * 3;
+        let mut whole = RgbImage::new(all.width.max(1), all.height.max(1));
+        for (at, pixels) in (0u32..).zip(pixels.chunks_exact(bytes)) {
+            let Some(tile) = image::ImageBuffer::<Rgb<u8>, _>::from_raw(width, height, pixels) else { break };
+            let (x, y) = (at % columns * width, at / columns * height);
+            // What stands out over the edge is cut.
+            image::imageops::replace(&mut whole, &tile, x.into(), y.into());
+        }
+        Some(whole)
+    };
+    let mut image = DynamicImage::from(whole.ok_or_else(|| refused("a picture of another size"))?);
+    if let Some(alpha) = picture.alpha.filter(|_| tiles == 1) {
+        let filters = format!("scale={width}:{height}:out_range=pc,format=gray");
+        let alpha = decode(spawner, config, codec, alpha, &filters, small, 1, "gray", 1).await?;
+        let mut with_alpha = image.into_rgba8();
+        for (pixel, alpha) in with_alpha.pixels_mut().zip(alpha) {
+            pixel.0[3] = alpha;
+        }
+        image = with_alpha.into();
+    }
+    let orientation = u8::try_from(orientation).ok().and_then(Orientation::from_exif);
+    still::show(image, orientation.unwrap_or(Orientation::NoTransforms), colors.profile.as_deref(), within)
+        .map_err(|reason| refused(&reason))
+}
+
+/// The factor by which tiles can shrink, each for itself, and stay at least as large as asked in all.
+fn shrunk(tile: Resolution, all: Resolution, asked: Resolution) -> (u32, Resolution) {
+    let fits = |factor: &u32| {
+        tile.width % factor == 0
+            && tile.height % factor == 0
+            && all.width / factor >= asked.width
+            && all.height / factor >= asked.height
+    };
+    let factor = [32, 16, 8, 4, 2].into_iter().find(fits).unwrap_or(1);
+    (factor, Resolution { width: tile.width / factor, height: tile.height / factor })
+}
+
+#[expect(clippy::too_many_arguments, reason = "one call of one program")]
+async fn decode(
+    spawner: &Spawner,
+    config: &Config,
+    codec: Codec,
+    stream: Vec<u8>,
+    filters: &str,
+    size: Resolution,
+    pictures: usize,
+    format: &str,
+    bytes_a_pixel: usize,
+) -> Result<Vec<u8>, Error> {
+    let input =
+        tokio::task::spawn_blocking(move || probe::in_memory(&stream)).await.map_err(io::Error::other)??;
+    let mut command = ffmpeg::command(config);
+    command.args(["-protocol_whitelist", "pipe", "-threads", "1", "-f", codec.demuxer(), "-i", "pipe:0"]);
+    command.args(["-map", "0:v:0", "-fps_mode", "passthrough", "-vf", filters]);
+    command.args(["-f", "rawvideo", "-pix_fmt", format]);
+    let expected = size.width as usize * size.height as usize * bytes_a_pixel * pictures;
+    if expected as u64 > config.max_image_memory {
+        return Err(broken(MediaKind::Image, format!("it would take {expected} bytes")));
+    }
+    let pixels = ffmpeg::print(spawner, config, command, input.into(), expected as u64).await?;
+    if pixels.len() == expected {
+        Ok(pixels)
+    } else {
+        Err(Failure::NoResult(format!("{} of {expected} bytes of pixels", pixels.len())).into())
+    }
+}
+
+impl Codec {
+    fn demuxer(self) -> &'static str {
+        match self {
+            Self::Hevc => "hevc",
+            Self::Av1 => "obu",
+        }
+    }
+}
+
+impl Colors {
+    fn read(items: &Items<'_>, item: u32) -> Self {
+        let mut colors = Self::default();
+        for (name, content) in items.properties_of(item) {
+            match (&name, content.first_chunk::<4>()) {
+                (b"colr", Some(b"nclx")) => {
+                    colors.transfer = be16(content, 6);
+                    colors.matrix = be16(content, 8);
+                    colors.is_full_range = content.get(10).is_some_and(|flags| flags & 0x80 != 0);
+                }
+                (b"colr", Some(b"prof" | b"rICC")) => colors.profile = content.get(4..).map(<[u8]>::to_vec),
+                _ => {}
+            }
+        }
+        colors
+    }
+
+    /// In the words of a video track. What is not said is BT.601, as for JPEG.
+    fn as_stream(&self, size: Resolution) -> VideoStream {
+        let matrix = match self.matrix {
+            Some(1) => "bt709",
+            Some(9 | 10) => "bt2020nc",
+            _ => "smpte170m",
+        };
+        let transfer = match self.transfer {
+            Some(16) => Some("smpte2084"),
+            Some(18) => Some("arib-std-b67"),
+            _ => None,
+        };
+        VideoStream {
+            width: Some(size.width),
+            height: Some(size.height),
+            color_space: Some(matrix.to_owned()),
+            color_transfer: transfer.map(str::to_owned),
+            color_range: self.is_full_range.then(|| "pc".to_owned()),
+            ..VideoStream::default()
+        }
+    }
+}
+
 /// The main picture, or what is wrong.
 fn read(
     file: &mut (impl Read + Seek),
@@ -130,39 +293,35 @@ fn picture(
     bytes: &mut Bytes<'_, impl Read + Seek>,
 ) -> io::Result<Result<Picture, &'static str>> {
     let main = items.primary;
-    let tiles = match items.kind(main) {
+    let (tiles, columns) = match items.kind(main) {
         Some(b"grid") => match grid(items, main, bytes)? {
             Some(tiles) => tiles,
             None => return Ok(Err("its grid of tiles makes no sense")),
         },
-        _ => vec![main],
+        _ => (vec![main], 1),
     };
-    let Some(size) = items.property(main, b"ispe").and_then(|ispe| {
-        Some(Resolution { width: be32(ispe, 4)?, height: be32(ispe, 8)? })
-            .filter(|size| size.width > 0 && size.height > 0)
-    }) else {
-        return Ok(Err("no dimensions"));
-    };
-    let codec = match tiles.first().and_then(|tile| items.kind(*tile)) {
-        Some(b"hvc1") => Codec::Hevc,
-        Some(b"av01") => Codec::Av1,
-        _ => return Ok(Err("a way of coding that is not known")),
+    let Some(size) = items.size(main) else { return Ok(Err("no dimensions")) };
+    let Some(codec) = tiles.first().and_then(|tile| codec_of(items, *tile)) else {
+        return Ok(Err("a way of coding that is not known"));
     };
     let mut stream = Vec::new();
     for tile in &tiles {
         let Some(data) = bytes.of(items, *tile)? else { return Ok(Err("its tables point behind its end")) };
-        let makes_sense = match codec {
-            Codec::Hevc => {
-                items.property(*tile, b"hvcC").and_then(|hvcc| push_hevc(&mut stream, hvcc, &data)).is_some()
-            }
-            Codec::Av1 => {
-                push_av1(&mut stream, &data);
-                true
-            }
-        };
-        if !makes_sense {
+        if push(&mut stream, codec, items, *tile, &data).is_none() {
             return Ok(Err("a coded picture that makes no sense"));
         }
+    }
+    let mut alpha = None;
+    if let Some(item) = items.alpha(main).filter(|item| codec_of(items, *item) == Some(codec))
+        && let Some(data) = bytes.of(items, item)?
+    {
+        let mut stream = Vec::new();
+        alpha = push(&mut stream, codec, items, item, &data).map(|()| stream);
+    }
+    let first = tiles.first().copied().unwrap_or(main);
+    let mut colors = Colors::read(items, main);
+    if colors.matrix.is_none() && colors.profile.is_none() {
+        colors = Colors::read(items, first);
     }
     // pixi: the number of channels, then the bits of each.
     let pixi = items.property(main, b"pixi").or_else(|| items.property(*tiles.first()?, b"pixi"));
@@ -172,23 +331,47 @@ fn picture(
         orientation: items.orientation(main),
         channels: pixi.and_then(|pixi| pixi.get(4)).copied(),
         bit_depth: pixi.and_then(|pixi| pixi.get(5)).copied(),
-        has_alpha: items.has_alpha(main),
+        has_alpha: items.alpha(main).is_some(),
         is_animated: false,
         stream,
         tiles: tiles.len(),
+        columns,
+        tile: items.size(first).unwrap_or(size),
+        colors,
+        alpha,
     }))
 }
 
-/// The tiles of a picture that is a grid, row by row.
+fn codec_of(items: &Items<'_>, item: u32) -> Option<Codec> {
+    match items.kind(item)? {
+        b"hvc1" => Some(Codec::Hevc),
+        b"av01" => Some(Codec::Av1),
+        _ => None,
+    }
+}
+
+/// One coded picture more; `None` when it makes no sense.
+fn push(stream: &mut Vec<u8>, codec: Codec, items: &Items<'_>, item: u32, data: &[u8]) -> Option<()> {
+    match codec {
+        Codec::Hevc => push_hevc(stream, items.property(item, b"hvcC")?, data),
+        Codec::Av1 => {
+            push_av1(stream, data);
+            Some(())
+        }
+    }
+}
+
+/// The tiles of a picture that is a grid, row by row, and how many make a row.
 fn grid(
     items: &Items<'_>,
     item: u32,
     bytes: &mut Bytes<'_, impl Read + Seek>,
-) -> io::Result<Option<Vec<u32>>> {
+) -> io::Result<Option<(Vec<u32>, usize)>> {
     let Some(data) = bytes.of(items, item)? else { return Ok(None) };
     let tiles = items.references.get(&(*b"dimg", item)).cloned().unwrap_or_default();
     let count = data.get(2..4).map(|sides| (usize::from(sides[0]) + 1) * (usize::from(sides[1]) + 1));
-    Ok(Some(tiles).filter(|tiles| Some(tiles.len()) == count && tiles.len() <= MAX_TILES))
+    let columns = data.get(3).map_or(1, |columns| usize::from(*columns) + 1);
+    Ok(Some((tiles, columns)).filter(|(tiles, _)| Some(tiles.len()) == count && tiles.len() <= MAX_TILES))
 }
 
 /// NAL units with lengths become NAL units with start codes; the parameter sets go first.
@@ -303,16 +486,23 @@ impl<'a> Items<'a> {
         }
     }
 
-    fn has_alpha(&self, item: u32) -> bool {
+    /// The item that is its transparency.
+    fn alpha(&self, item: u32) -> Option<u32> {
         let auxiliary =
             self.references.iter().filter(|((kind, _), to)| kind == b"auxl" && to.contains(&item));
-        auxiliary.map(|((_, from), _)| *from).any(|from| {
-            self.property(from, b"auxC").is_some_and(|aux| {
+        auxiliary.map(|((_, from), _)| *from).find(|from| {
+            self.property(*from, b"auxC").is_some_and(|aux| {
                 [&b"urn:mpeg:hevc:2015:auxid:1"[..], b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha"]
                     .iter()
                     .any(|name| aux.get(4..).is_some_and(|rest| rest.starts_with(name)))
             })
         })
+    }
+
+    fn size(&self, item: u32) -> Option<Resolution> {
+        let ispe = self.property(item, b"ispe")?;
+        Some(Resolution { width: be32(ispe, 4)?, height: be32(ispe, 8)? })
+            .filter(|size| size.width > 0 && size.height > 0)
     }
 }
 

@@ -12,8 +12,13 @@ mod heif;
 pub mod hls;
 mod picture;
 mod probe;
+mod score;
+mod shape;
 mod sniff;
+mod still;
+mod thumbnail;
 mod walls;
+mod wave;
 mod whole;
 
 use std::{

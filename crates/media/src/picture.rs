@@ -70,10 +70,25 @@ pub(crate) async fn examine(
     decoded.unwrap_or_else(|panic| Err(broken(MediaKind::Image, format!("the decoder gave up: {panic}"))))
 }
 
-fn decode(path: &Path, mime: &'static str, max_pixels: u64, memory: &Memory) -> Result<Facts, Error> {
+/// An image whose size is within bounds, and that has the memory it needs.
+pub(crate) struct Opened {
+    pub(crate) decoder: Box<dyn ImageDecoder>,
+    name: &'static str,
+    is_animated: bool,
+    bytes: u64,
+    _taken: OwnedSemaphorePermit,
+}
+
+/// Opens an image, on a thread that may block; waits for memory.
+pub(crate) fn open_bounded(
+    file: File,
+    mime: &str,
+    max_pixels: u64,
+    memory: &Memory,
+) -> Result<Opened, Error> {
     let refused = |reason: String| broken(MediaKind::Image, reason);
     let Some((format, name)) = format(mime) else { return Err(refused(format!("no decoder for {mime}"))) };
-    let mut file = BufReader::new(File::open(path)?);
+    let mut file = BufReader::new(file);
     let size = file.get_ref().metadata()?.len();
     let frames = match format {
         ImageFormat::Jpeg => jpeg_ends(&mut file)?.then_some(1),
@@ -88,7 +103,7 @@ fn decode(path: &Path, mime: &'static str, max_pixels: u64, memory: &Memory) -> 
     let mut limits = Limits::default();
     limits.max_alloc = Some(memory.all);
     let opened = open(file, format, limits).map_err(|error| refused(error.to_string()))?;
-    let (mut decoder, animated) = opened;
+    let (decoder, animated) = opened;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > max_pixels {
         return Err(refused(format!("{width}x{height} are more pixels than the {max_pixels} allowed")));
@@ -96,7 +111,15 @@ fn decode(path: &Path, mime: &'static str, max_pixels: u64, memory: &Memory) -> 
     if decoder.total_bytes() > memory.all {
         return Err(refused(format!("it would take {} bytes", decoder.total_bytes())));
     }
-    let _taken = memory.take(decoder.total_bytes())?;
+    let taken = memory.take(decoder.total_bytes())?;
+    Ok(Opened { decoder, name, is_animated: animated || frames > 1, bytes: size, _taken: taken })
+}
+
+fn decode(path: &Path, mime: &'static str, max_pixels: u64, memory: &Memory) -> Result<Facts, Error> {
+    let refused = |reason: String| broken(MediaKind::Image, reason);
+    let opened = open_bounded(File::open(path)?, mime, max_pixels, memory)?;
+    let Opened { mut decoder, name, is_animated, bytes, _taken } = opened;
+    let (width, height) = decoder.dimensions();
     // What is not said is upright.
     let orientation = decoder.orientation().map_or(1, image::metadata::Orientation::to_exif);
     let color = decoder.color_type();
@@ -105,7 +128,7 @@ fn decode(path: &Path, mime: &'static str, max_pixels: u64, memory: &Memory) -> 
 
     let upright = Resolution { width, height }.turned(orientation.into());
     let technical = TechnicalMetadata {
-        file_size_bytes: Some(size),
+        file_size_bytes: Some(bytes),
         file_mime_type: Some(mime.to_owned()),
         image_width: Some(width),
         image_height: Some(height),
@@ -114,7 +137,7 @@ fn decode(path: &Path, mime: &'static str, max_pixels: u64, memory: &Memory) -> 
         image_color_space: Some(if color.has_color() { "RGB" } else { "Grayscale" }.to_owned()),
         image_bit_depth: Some(bit_depth(color)),
         has_alpha: Some(color.has_alpha()),
-        is_animated: Some(animated || frames > 1),
+        is_animated: Some(is_animated),
         ..TechnicalMetadata::default()
     };
     Ok(Facts {

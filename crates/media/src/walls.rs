@@ -46,7 +46,8 @@ pub(crate) fn build() -> io::Result<BpfProgram> {
     }
     let machine = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
     let denied = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, denied, machine).map_err(io::Error::other)?;
+    let filter =
+        SeccompFilter::new(rules, SeccompAction::Allow, denied, machine).map_err(io::Error::other)?;
     BpfProgram::try_from(filter).map_err(io::Error::other)
 }
 
