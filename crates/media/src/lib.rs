@@ -11,12 +11,15 @@ mod ffmpeg;
 mod heif;
 pub mod hls;
 mod picture;
+mod plan;
+mod prepare;
 mod probe;
 mod score;
 mod shape;
 mod sniff;
 mod still;
 mod thumbnail;
+mod timing;
 mod walls;
 mod wave;
 mod whole;
@@ -31,6 +34,7 @@ use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
 use tokio::sync::Semaphore;
 
 pub use ffmpeg::Failure;
+pub use plan::{How, Need, Plan, Track, because};
 pub use sniff::{SNIFF_LEN, Sniffed, sniff};
 
 /// How files are looked at.

@@ -169,7 +169,7 @@ pub(crate) fn file_url(path: &Path) -> OsString {
     url
 }
 
-fn ffprobe(config: &Config, writer: &str) -> Command {
+pub(crate) fn ffprobe(config: &Config, writer: &str) -> Command {
     #[expect(clippy::disallowed_methods, reason = "this room starts the children")]
     let mut command = Command::new(&config.ffprobe);
     command.args(["-v", "error", "-hide_banner", "-of", writer, "-threads", "1"]);
@@ -177,7 +177,7 @@ fn ffprobe(config: &Config, writer: &str) -> Command {
     command
 }
 
-fn limits(config: &Config, output: Output) -> Limits {
+pub(crate) fn limits(config: &Config, output: Output) -> Limits {
     Limits {
         time: config.probe_timeout,
         output,

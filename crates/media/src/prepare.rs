@@ -1,0 +1,284 @@
+//! From any source to one MP4 that HLS can be served from by byte ranges: H.264 that plays everywhere, AAC, picture and
+//! sound beginning and ending together.
+
+use std::path::Path;
+
+use reelhouse_api::{AudioStream, MediaKind, TechnicalMetadata, VideoStream};
+use tokio::sync::watch;
+
+use crate::{
+    Error, Failure, Media, Sniffed,
+    ffmpeg::{self, Abilities, Folder, TELL},
+    plan::{How, Need, Plan, Track},
+    probe::file_url,
+    shape,
+    timing::{self, Timing},
+};
+
+/// Seconds between keyframes.
+const GOP: u32 = 2;
+/// Seconds by which sound and picture may be apart.
+const APART: f64 = 0.03;
+/// A sound that is longer than its picture by more seconds is no sloppy cut: the last picture stays until it ends.
+const HELD: f64 = 1.0;
+/// Frames a second that are believed of a track with a steady rate.
+const MAX_STEADY_RATE: f64 = 121.0;
+
+impl Media {
+    /// Carries out a plan: writes an MP4 and tells on `progress`, from 0 to 1, how far it is. `out` lies in a folder of
+    /// its own; a failed run leaves nothing there. No run writes more than `max_bytes`.
+    ///
+    /// # Errors
+    /// [`Error::Ffmpeg`] when it does not come to its end, or its result is not what was planned.
+    pub async fn prepare(
+        &self,
+        source: &Path,
+        facts: &TechnicalMetadata,
+        plan: &Plan,
+        out: &Path,
+        max_bytes: u64,
+        progress: &watch::Sender<f32>,
+    ) -> Result<(), Error> {
+        let source = std::path::absolute(source)?;
+        let seconds = facts.video_duration_seconds.or(facts.audio_duration_seconds);
+        let timing = timing::measure(&self.spawner, &self.config, &source, seconds).await?;
+        let parent = out.parent().unwrap_or_else(|| Path::new("."));
+        let folder = Folder::create_in(parent)?;
+        let made = folder.path().join("made.mp4");
+
+        let mut command = ffmpeg::command(&self.config);
+        command.args(TELL);
+        if plan.need() == Need::Remux {
+            // Containers without presentation times.
+            command.args(["-fflags", "+genpts"]);
+        }
+        ffmpeg::input(&mut command, &source);
+        command.args(arguments(facts, plan, &timing, self.abilities)?).arg(file_url(&made));
+        let (spawner, config) = (&self.spawner, &self.config);
+        ffmpeg::work(spawner, config, command, &folder, max_bytes, timing.seconds, progress).await?;
+        self.see(&made, plan).await?;
+        tokio::fs::rename(&made, out).await?;
+        progress.send_replace(1.0);
+        Ok(())
+    }
+
+    /// Whether what was made is what was planned.
+    async fn see(&self, made: &Path, plan: &Plan) -> Result<(), Error> {
+        let kind = if plan.video.is_some() { MediaKind::Video } else { MediaKind::Audio };
+        let no_result = |reason: String| Error::from(Failure::NoResult(reason));
+        let seen = self.examine(made, Sniffed::Media { kind, mime: "video/mp4" }).await;
+        let seen = seen.map_err(|error| no_result(error.to_string()))?.technical;
+        let videos: Vec<_> = seen.video_streams.iter().flatten().map(|stream| &stream.codec).collect();
+        let audios: Vec<_> = seen.audio_streams.iter().flatten().map(|stream| &stream.codec).collect();
+        let all =
+            |codecs: &[&Option<String>], name| codecs.iter().all(|codec| codec.as_deref() == Some(name));
+        let as_planned = videos.len() == usize::from(plan.video.is_some())
+            && audios.len() == plan.audio.len()
+            && all(&videos, "h264")
+            && all(&audios, "aac");
+        if as_planned { Ok(()) } else { Err(no_result(format!("{videos:?} and {audios:?}"))) }
+    }
+}
+
+/// Everything between the input and the name of the output.
+fn arguments(
+    facts: &TechnicalMetadata,
+    plan: &Plan,
+    timing: &Timing,
+    abilities: Abilities,
+) -> Result<Vec<String>, Error> {
+    let mut arguments = Vec::new();
+    let mut add = |words: &[&str]| arguments.extend(words.iter().map(|word| (*word).to_owned()));
+    let encodes_video = matches!(plan.video, Some(Track { how: How::Encode(_), .. }));
+    let span = |track: &Track| timing.tracks.get(&track.index).copied();
+    let picture_ends = plan.video.as_ref().and_then(span).map(|(_, end)| end);
+    let sound_ends = plan.audio.iter().filter_map(span).map(|(_, end)| end).reduce(f64::max);
+    let hold = match (picture_ends, sound_ends) {
+        (Some(picture), Some(sound)) if encodes_video && sound - picture > HELD => Some(sound - picture),
+        _ => None,
+    };
+    let end = picture_ends.map(|end| end + hold.unwrap_or(0.0));
+
+    if let Some(track) = &plan.video {
+        add(&["-map", &format!("0:{}", track.index)]);
+        match &track.how {
+            How::Copy => add(&["-c:v", "copy"]),
+            How::Encode(_) => {
+                let missing = || Error::from(Failure::NoResult("no dimensions to encode".to_owned()));
+                let stream = shape::main_video(facts).ok_or_else(missing)?;
+                for words in video(stream, plan.height, hold, abilities).ok_or_else(missing)? {
+                    add(&[&words]);
+                }
+            }
+        }
+        add(&["-tag:v", "avc1"]);
+    }
+    for (n, track) in plan.audio.iter().enumerate() {
+        add(&["-map", &format!("0:{}", track.index)]);
+        let is_apart = |(start, ends): (f64, f64)| {
+            start.abs() > APART || end.is_some_and(|end| (end - ends).abs() > APART)
+        };
+        let mend = encodes_video && span(track).is_some_and(is_apart);
+        match &track.how {
+            How::Copy if !mend => add(&[&format!("-c:a:{n}"), "copy"]),
+            How::Copy | How::Encode(_) => {
+                let streams = facts.audio_streams.as_deref().unwrap_or_default();
+                let stream = streams.iter().find(|stream| stream.index == Some(track.index));
+                for words in audio(n, stream, end) {
+                    add(&[&words]);
+                }
+            }
+        }
+        if let Some(language) = &track.language {
+            add(&[&format!("-metadata:s:a:{n}"), &format!("language={language}")]);
+        }
+        add(&[&format!("-disposition:a:{n}"), if n == 0 { "default" } else { "0" }]);
+    }
+    add(&["-map_metadata", "-1", "-map_chapters", "-1", "-max_muxing_queue_size", "4096"]);
+    add(&["-avoid_negative_ts", "auto", "-f", "mp4"]);
+    Ok(arguments)
+}
+
+fn video(
+    stream: &VideoStream,
+    height: Option<u32>,
+    hold: Option<f64>,
+    abilities: Abilities,
+) -> Option<Vec<String>> {
+    let size = shape::encoded(stream, height)?;
+    let mut filters = Vec::new();
+    if shape::is_interlaced(stream) {
+        filters.push("bwdif=mode=send_frame:deint=all".to_owned());
+    }
+    if shape::is_hdr(stream) {
+        filters.push(format!("scale={}:{}:flags=bicubic", size.width, size.height));
+        filters.push(shape::tone_map(stream, abilities));
+    } else {
+        let range = if stream.color_range.as_deref() == Some("pc") { ":in_range=pc" } else { "" };
+        filters.push(format!(
+            "scale={}:{}:flags=bicubic:in_color_matrix={}{range}:out_color_matrix=bt709:out_range=tv,format=yuv420p",
+            size.width,
+            size.height,
+            shape::matrix(stream)
+        ));
+    }
+    filters.push("setsar=1".to_owned());
+    // Where the picture begins after the sound, its first frame is seen from the start.
+    filters.push("setpts='if(eq(N,0),0,PTS)'".to_owned());
+    if let Some(seconds) = hold {
+        filters.push(format!("tpad=stop_mode=clone:stop_duration={seconds:.3}"));
+    }
+    let rate = stream.avg_fps.or(stream.fps).unwrap_or(25.0);
+    let mut words: Vec<String> =
+        ["-c:v", "libx264", "-preset", "veryfast", "-crf", "21", "-profile:v", "high"]
+            .map(str::to_owned)
+            .into();
+    let mut add = |more: &[&str]| words.extend(more.iter().map(|word| (*word).to_owned()));
+    add(&["-level:v", level(size.width, size.height, rate), "-vf", &filters.join(",")]);
+    add(&["-force_key_frames", &format!("expr:gte(t,n_forced*{GOP})"), "-forced-idr", "1"]);
+    add(&["-g", "600", "-sc_threshold", "0", "-x264-params", "open-gop=0", "-fps_mode", "vfr"]);
+    if !is_steady(stream) {
+        // Frames keep their times to the millisecond, not to a grid that the track does not have.
+        add(&["-enc_time_base", "1/1000"]);
+    }
+    add(&["-color_range", "tv", "-colorspace", "bt709", "-color_trc", "bt709", "-color_primaries", "bt709"]);
+    Some(words)
+}
+
+/// Whether its frames stand on a grid.
+fn is_steady(stream: &VideoStream) -> bool {
+    match (stream.fps, stream.avg_fps) {
+        (Some(base), Some(average)) => (base - average).abs() <= base * 0.01 && base < MAX_STEADY_RATE,
+        _ => false,
+    }
+}
+
+/// The lowest level of H.264 that holds pictures of this size and rate.
+fn level(width: u32, height: u32, rate: f64) -> &'static str {
+    let blocks = width.div_ceil(16) * height.div_ceil(16);
+    let levels = [
+        ("3.0", 1620, 40_500.0),
+        ("3.1", 3600, 108_000.0),
+        ("3.2", 5120, 216_000.0),
+        ("4.0", 8192, 245_760.0),
+        ("4.2", 8704, 522_240.0),
+        ("5.0", 22_080, 589_824.0),
+        ("5.1", 36_864, 983_040.0),
+        ("5.2", 36_864, 2_073_600.0),
+    ];
+    let holds =
+        |(_, most, a_second): &&(&str, u32, f64)| blocks <= *most && f64::from(blocks) * rate <= *a_second;
+    levels.iter().find(holds).map_or("6.2", |(name, ..)| name)
+}
+
+fn audio(n: usize, stream: Option<&AudioStream>, end: Option<f64>) -> Vec<String> {
+    let channels = stream.and_then(|stream| stream.channels).unwrap_or(2);
+    let (layout, bits) = match channels {
+        1 => ("mono", "96k"),
+        2..=5 => ("stereo", "160k"),
+        _ => ("5.1", "384k"),
+    };
+    let rate = match stream.and_then(|stream| stream.sample_rate) {
+        Some(44_100) => 44_100,
+        _ => 48_000,
+    };
+    // Holes are filled, and what begins late begins with silence.
+    let mut filters = format!(
+        "aresample=async=1000:min_comp=0.01:first_pts=0,aformat=sample_rates={rate}:channel_layouts={layout}"
+    );
+    if let Some(end) = end {
+        filters += &format!(",apad=whole_dur={end:.6},atrim=end={end:.6}");
+    }
+    let option = |name: &str| format!("-{name}:a:{n}");
+    vec![option("c"), "aac".to_owned(), option("b"), bits.to_owned(), option("filter"), filters]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels() {
+        for (width, height, rate, expected) in [
+            (640, 360, 25.0, "3.0"),
+            (1280, 720, 30.0, "3.1"),
+            (1280, 720, 60.0, "3.2"),
+            (1920, 1080, 30.0, "4.0"),
+            (1920, 1080, 60.0, "4.2"),
+            (3840, 2160, 30.0, "5.1"),
+            (3840, 2160, 60.0, "5.2"),
+            (3840, 2160, 240.0, "6.2"),
+        ] {
+            assert_eq!(level(width, height, rate), expected, "{width}x{height} {rate}");
+        }
+    }
+
+    #[test]
+    fn a_longer_sound_holds_the_picture_and_a_little_is_cut() {
+        let text = |text: &str| Some(text.to_owned());
+        let facts = TechnicalMetadata {
+            video_streams: Some(vec![VideoStream {
+                index: Some(0),
+                codec: text("vp9"),
+                width: Some(640),
+                height: Some(360),
+                ..VideoStream::default()
+            }]),
+            audio_streams: Some(vec![AudioStream {
+                index: Some(1),
+                codec: text("aac"),
+                ..AudioStream::default()
+            }]),
+            ..TechnicalMetadata::default()
+        };
+        let plan = Plan::transcode(&facts, crate::plan::because::AUDIO);
+        let words = |sound_ends: f64| {
+            let tracks = [(0, (0.0, 5.0)), (1, (0.0, sound_ends))].into();
+            let timing = Timing { seconds: Some(sound_ends), tracks };
+            arguments(&facts, &plan, &timing, Abilities { zscale: true }).unwrap().join(" ")
+        };
+        assert!(words(5.01).contains("-c:a:0 copy"), "{}", words(5.01));
+        assert!(words(5.5).contains("atrim=end=5.000000") && !words(5.5).contains("tpad"));
+        assert!(words(8.0).contains("stop_duration=3.000") && words(8.0).contains("-c:a:0 copy"));
+    }
+}
