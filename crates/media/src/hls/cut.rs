@@ -5,7 +5,13 @@ use std::{
     ops::Range,
 };
 
-use super::{Reason, Stop, codec::Picture, source::Media, tables::Sample, timeline::Lane};
+use super::{
+    Reason, Stop,
+    codec::{self, Picture},
+    source::Media,
+    tables::Sample,
+    timeline::Lane,
+};
 
 /// What a segment should last, in microseconds.
 const TARGET: i64 = 6_000_000;
@@ -13,6 +19,8 @@ const TARGET: i64 = 6_000_000;
 const LONGEST: i64 = 20_000_000;
 /// Parameter sets, delimiters and messages before the first slice of a picture.
 const MAX_UNITS: usize = 64;
+/// Sync samples that are looked at besides those where segments begin: in an open stream, most are not what they say.
+const MAX_LOOKS: usize = 1000;
 
 /// What goes into one segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,107 +39,58 @@ pub(super) struct Video {
     pub(super) starts: Vec<i64>,
 }
 
-/// Cuts video at pictures where decoding can truly begin; takes the mark off those that only say so.
-pub(super) fn video(file: &mut (impl Read + Seek), lane: &mut Lane) -> Result<Video, Stop> {
-    let length_size = match &lane.track.media {
-        Media::Video(video) => video.length_size,
-        Media::Audio(_) => return Err(Reason::NoMedia.into()),
+/// Cuts video at the sync samples that are nearest to every six seconds, and sees that they are what they say.
+///
+/// Open groups are refused even where whole segments would be closed: Chromium takes any picture that looks like a beginning
+/// for one after a seek, and then fails at those that lead it.
+pub(super) fn video(file: &mut (impl Read + Seek), lane: &Lane) -> Result<Video, Stop> {
+    let Media::Video(codec::Video { length_size, .. }) = lane.track.media else {
+        return Err(Reason::NoMedia.into());
     };
-    distrust_leading(&mut lane.track.samples);
-    let samples = &lane.track.samples;
-    let mut is_idr = |index: usize| match samples.get(index) {
-        Some(sample) => is_idr(file, sample, length_size),
-        None => Ok(false),
-    };
-    let syncs: Vec<_> =
-        samples.iter().enumerate().skip(1).filter(|(_, it)| it.sync).map(|(index, _)| index).collect();
-    let start_of = |index: usize| samples.get(index).map_or(i64::MAX, |sample| lane.start(sample));
-    if syncs.iter().zip(syncs.iter().skip(1)).any(|(one, next)| start_of(*one) >= start_of(*next)) {
+    let samples = lane.samples();
+    let syncs: Vec<usize> =
+        samples.iter().enumerate().filter(|(_, sample)| sample.sync).map(|(index, _)| index).collect();
+    if syncs.first() != Some(&0) || !is_closed(samples, &syncs) {
         return Err(Reason::OpenGop.into());
     }
-    if !is_idr(0)? {
-        return Err(Reason::OpenGop.into());
-    }
+    let start_of = |index: &usize| samples.get(*index).map_or(i64::MAX, |sample| lane.start(sample));
     let end = end_of(lane);
-    let (mut firsts, mut starts) = (vec![0], vec![start_of(0)]);
-    let (mut next, mut false_syncs, mut start) = (0, 0usize, start_of(0));
+    let mut cuts = Video { firsts: vec![0], starts: vec![start_of(&0)] };
+    let (mut start, mut rest) = (start_of(&0), syncs.get(1..).unwrap_or_default());
     loop {
         let target = start.saturating_add(TARGET);
-        let middle =
-            next + syncs.get(next..).unwrap_or_default().partition_point(|it| start_of(*it) < target);
-        // Outwards from the target, the nearest first.
-        let (mut before, mut after) = ((next..middle).rev().peekable(), (middle..syncs.len()).peekable());
-        let found = loop {
-            let at =
-                |index: Option<&usize>| index.and_then(|index| syncs.get(*index)).map(|it| start_of(*it));
-            let nearest = match (at(before.peek()), at(after.peek())) {
-                (Some(early), Some(late)) if target - early <= late - target => before.next(),
-                (Some(_), None) => before.next(),
-                (_, Some(_)) => after.next(),
-                (None, None) => None,
-            };
-            let Some((index, sample)) = nearest.and_then(|index| Some((index, *syncs.get(index)?))) else {
-                break None;
-            };
-            // The end is nearer: no scrap of a segment for what is left.
-            if start_of(sample).abs_diff(target) > end.abs_diff(target) {
-                break None;
-            }
-            if is_idr(sample)? {
-                break Some((index, sample));
-            }
-            false_syncs += 1;
-        };
-        let Some((index, sample)) = found else { break };
-        start = start_of(sample);
-        firsts.push(sample);
-        starts.push(start);
-        next = index + 1;
-    }
-    if closed(samples, &firsts).is_none() {
-        return Err(Reason::OpenGop.into());
-    }
-    if false_syncs > 0 {
-        // One that lied: only those that were looked at are believed.
-        let mut believed = firsts.iter().peekable();
-        for (index, sample) in lane.track.samples.iter_mut().enumerate() {
-            sample.sync = believed.next_if_eq(&&index).is_some();
+        let (before, after) = rest.split_at(rest.partition_point(|sync| start_of(sync) < target));
+        let nearest = [before.last(), after.first()].into_iter().flatten();
+        let Some(sync) = nearest.min_by_key(|sync| start_of(sync).abs_diff(target)) else { break };
+        // No scrap of a segment for what is left.
+        if end.abs_diff(target) < start_of(sync).abs_diff(target) {
+            break;
         }
-        let ends = starts.iter().skip(1).copied().chain([end_of(lane)]);
-        if starts.iter().zip(ends).any(|(start, end)| end - start > LONGEST) {
+        start = start_of(sync);
+        cuts.firsts.push(*sync);
+        cuts.starts.push(start);
+        rest = rest.get(rest.partition_point(|other| other <= sync)..).unwrap_or_default();
+    }
+    for sync in cuts.firsts.iter().chain(syncs.iter().take(MAX_LOOKS)) {
+        if let Some(sample) = samples.get(*sync)
+            && !is_idr(file, sample, length_size)?
+        {
             return Err(Reason::OpenGop.into());
         }
     }
-    Ok(Video { firsts, starts })
+    Ok(cuts)
 }
 
-/// Pictures that are decoded after a sync sample and shown before it: seeking there shows what cannot be decoded.
-fn distrust_leading(samples: &mut [Sample]) {
-    let mut sync = 0;
-    for index in 0..samples.len() {
-        let Some(sample) = samples.get(index) else { break };
-        let (pts, is_sync) = (sample.pts(), sample.sync);
-        if is_sync {
-            sync = index;
-        } else if let Some(before) = samples.get_mut(sync).filter(|before| sync > 0 && pts < before.pts()) {
-            before.sync = false;
-        }
-    }
-}
-
-/// Whether no picture of a segment is shown in the time of another.
-fn closed(samples: &[Sample], firsts: &[usize]) -> Option<()> {
-    let ends = firsts.iter().skip(1).copied().chain([samples.len()]);
+/// Whether no picture is shown in the time of another group than its own.
+fn is_closed(samples: &[Sample], syncs: &[usize]) -> bool {
+    let ends = syncs.iter().skip(1).copied().chain([samples.len()]);
     let mut latest = i64::MIN;
-    for (first, end) in firsts.iter().zip(ends) {
-        let segment = samples.get(*first..end)?;
-        let start = segment.first()?.pts();
-        if start <= latest || segment.iter().any(|sample| sample.pts() < start) {
-            return None;
-        }
-        latest = segment.iter().map(Sample::pts).max()?;
-    }
-    Some(())
+    syncs.iter().zip(ends).all(|(first, end)| {
+        let group = samples.get(*first..end).unwrap_or_default();
+        let (before, start) = (latest, group.first().map_or(i64::MIN, Sample::pts));
+        latest = group.iter().map(Sample::pts).max().unwrap_or(before);
+        start > before && group.iter().all(|sample| sample.pts() >= start)
+    })
 }
 
 /// Looks at the headers of a sample's NAL units, up to the first slice.

@@ -226,8 +226,8 @@ impl Rendition {
 
 fn build(file: &mut (impl Read + Seek), len: u64) -> Result<Index, Stop> {
     let tracks = source::read(file, len)?;
-    let mut lanes = tracks.into_iter().map(Lane::of).collect::<Result<Vec<_>, _>>()?;
-    let video = match lanes.first_mut() {
+    let lanes = tracks.into_iter().map(Lane::of).collect::<Result<Vec<_>, _>>()?;
+    let video = match lanes.first() {
         Some(lane) if lane.is_video() => Some(cut::video(file, lane)?),
         _ => None,
     };

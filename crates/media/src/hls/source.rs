@@ -183,6 +183,9 @@ impl<'a> Header<'a> {
         {
             return Err(Reason::BadTables("media in another file"));
         }
+        if matches!(media, Media::Video(_)) && tables::has_open_groups(self.stbl) {
+            return Err(Reason::OpenGop);
+        }
         let edits = child(self.trak, b"edts").and_then(|edts| child(edts, b"elst"));
         let edit = match edits {
             Some(elst) => Edit::read(elst, movie_timescale, self.timescale)?,

@@ -1,7 +1,7 @@
 //! Sample tables become samples (ISO/IEC 14496-12, 8.6 and 8.7).
 
 use super::Reason;
-use crate::boxes::{be32, be64, child};
+use crate::boxes::{be32, be64, child, children};
 
 /// One coded picture, or one frame of sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +114,13 @@ pub(super) fn samples(stbl: &[u8], budget: &mut Budget) -> Result<Vec<Sample>, R
         }
     }
     Err(bad("fewer places than samples"))
+}
+
+/// Whether a track says itself that some pictures only seem to be beginnings: partial sync samples of QuickTime, or random
+/// access points of ISO that pictures lead.
+pub(super) fn has_open_groups(stbl: &[u8]) -> bool {
+    child(stbl, b"stps").and_then(|stps| be32(stps, 4)).is_some_and(|count| count > 0)
+        || children(stbl).any(|(name, sbgp)| name == *b"sbgp" && sbgp.get(4..8) == Some(b"rap "))
 }
 
 /// Sample sizes, however they are written.
@@ -281,6 +288,19 @@ mod tests {
         );
         // No table of sync samples: every one is.
         assert!(found.iter().all(|it| it.sync));
+    }
+
+    #[test]
+    fn open_groups_are_told() {
+        let mut stbl = Vec::new();
+        table(&mut stbl, b"stps", &[0]);
+        put(&mut stbl, b"sbgp", |out| out.extend_from_slice(b"\0\0\0\0roll"));
+        assert!(!has_open_groups(&stbl));
+        put(&mut stbl, b"sbgp", |out| out.extend_from_slice(b"\0\0\0\0rap "));
+        assert!(has_open_groups(&stbl));
+        stbl.clear();
+        table(&mut stbl, b"stps", &[1, 7]);
+        assert!(has_open_groups(&stbl));
     }
 
     #[test]
