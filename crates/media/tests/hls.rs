@@ -234,6 +234,14 @@ fn negative_composition_offsets() {
 }
 
 #[test]
+fn trims_at_whole_groups() {
+    let clip = Clip::both("whole.mp4", "-bf 0").remade("late.mp4", "-ss 4 -i SOURCE -c copy");
+    check(&clip, 1);
+    let clip = Clip::both("whole.mp4", "").remade("early.mp4", "-t 9 -i SOURCE -c copy");
+    check(&clip, 1);
+}
+
+#[test]
 fn pictures_are_upright() {
     let turned = "-i SOURCE -c copy -metadata:s:v rotate=90";
     let served = check(&Clip::both("lying.mp4", "").remade("turned.mov", turned), 1);
@@ -284,6 +292,20 @@ fn two_sounds() {
     for rendition in 0..3 {
         assert_eq!(served.lasting(rendition).len(), 4);
     }
+}
+
+#[test]
+fn two_sounds_alone() {
+    let other = SOUND.replace("440", "880");
+    let served = check(&Clip::make("two.m4a", &format!("{SOUND} {other} -map 0 -map 1 {AAC}")), 2);
+    let master = served.master();
+    assert!(master.contains("NAME=\"Audio 1\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"main.m3u8\""));
+    assert!(
+        master.contains("NAME=\"Audio 2\",DEFAULT=NO,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"audio-1.m3u8\"")
+    );
+    let other = SOUND.replace("48000", "44100");
+    let clip = Clip::make("two.m4a", &format!("{SOUND} {other} -map 0 -map 1 {AAC}"));
+    assert_eq!(clip.refusal(), Reason::SeveralSounds);
 }
 
 #[test]

@@ -68,6 +68,8 @@ pub(super) struct Entry {
 /// What is read of any index; another number means that it is made anew.
 const MAGIC: &[u8; 4] = b"RHX\x01";
 const MAX_RENDITIONS: usize = 64;
+/// 20 s at 240 pictures a second and two frames of sound for each are 15 000.
+const MAX_SAMPLES_OF_SEGMENT: usize = 50_000;
 
 impl Index {
     /// Reads a file's own index, and a few bytes of the pictures at which segments would begin.
@@ -153,7 +155,7 @@ impl Index {
 }
 
 /// Finds accidents, not malice: an index comes from our own store.
-fn checksum(bytes: &[u8]) -> u64 {
+pub(super) fn checksum(bytes: &[u8]) -> u64 {
     let mut words = bytes.chunks_exact(8);
     let mut sum = bytes.len() as u64 ^ 0xCBF2_9CE4_8422_2325;
     let mut add = |word: u64| sum = (sum ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
@@ -227,6 +229,13 @@ impl Rendition {
 fn build(file: &mut (impl Read + Seek), len: u64) -> Result<Index, Stop> {
     let tracks = source::read(file, len)?;
     let lanes = tracks.into_iter().map(Lane::of).collect::<Result<Vec<_>, _>>()?;
+    // hls.js keeps the configuration of the first when it changes between sounds that are the main rendition and none.
+    let is_alike = |one: &Track, other: &Track| one.timescale == other.timescale && one.entry == other.entry;
+    if lanes.first().is_some_and(|first| {
+        !first.is_video() && lanes.iter().any(|lane| !is_alike(&describe(first), &describe(lane)))
+    }) {
+        return Err(Reason::SeveralSounds.into());
+    }
     let video = match lanes.first() {
         Some(lane) if lane.is_video() => Some(cut::video(file, lane)?),
         _ => None,
@@ -261,6 +270,9 @@ fn rendition(
     let tracks: Vec<_> = lanes.iter().map(|lane| describe(lane)).collect();
     let mut segments = Vec::new();
     for (number, cut) in cuts.into_iter().enumerate() {
+        if cut.samples.iter().map(Range::len).sum::<usize>() > MAX_SAMPLES_OF_SEGMENT {
+            return Err(Reason::BadTables("too many samples for their time"));
+        }
         let content = content(lanes, &cut.samples).ok_or(Reason::BadTables("times that make no sense"))?;
         let made =
             segment::media(&tracks, &content, number).ok_or(Reason::BadTables("a segment too large"))?;

@@ -19,6 +19,9 @@ mod tables;
 mod timeline;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 
 pub use index::Index;
@@ -58,6 +61,9 @@ pub enum Reason {
     /// More than one video that is shown.
     #[error("several videos")]
     SeveralVideos,
+    /// Sounds that differ in coding or rate, and no video: players do not change between them.
+    #[error("several sounds that differ, without video")]
+    SeveralSounds,
     /// Nobody here has the key.
     #[error("encrypted")]
     Encrypted,
@@ -86,6 +92,7 @@ impl Reason {
             Self::SeveralEdits => "several_edits",
             Self::SeveralSampleEntries => "several_sample_entries",
             Self::SeveralVideos => "several_videos",
+            Self::SeveralSounds => "several_sounds",
             Self::Encrypted => "encrypted",
             Self::SegmentTooLong => "segment_too_long",
             Self::TracksEndApart => "tracks_end_apart",

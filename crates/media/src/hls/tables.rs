@@ -39,8 +39,8 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// A day at 30 pictures a second, with sound and a second language, is 8 million; more is left to others.
-    const MAX_SAMPLES: usize = 5_000_000;
+    /// Half a day at 30 pictures a second with sound; longer ones are left to others. 32 bytes each while reading.
+    const MAX_SAMPLES: usize = 4_000_000;
     /// Half a century in ticks of a nanosecond, and far from where sums overflow.
     const MAX_TIME: i64 = 1 << 60;
     const MAX_CTS: u32 = 1 << 30;

@@ -47,9 +47,10 @@ impl Lane {
     }
 
     fn micros(&self, ticks: i64) -> i64 {
+        // Far beyond any real time, and its differences still fit.
+        const FURTHEST: i128 = 1 << 61;
         let micros = i128::from(ticks) * 1_000_000 / i128::from(self.track.timescale.max(1));
-        // Times are bounded: it fits, and if not, then the end of time is near enough.
-        i64::try_from(micros).unwrap_or(i64::MAX)
+        micros.clamp(-FURTHEST, FURTHEST) as i64
     }
 }
 
