@@ -176,8 +176,8 @@ pub(crate) async fn shown(
 /// The factor by which tiles can shrink, each for itself, and stay at least as large as asked in all.
 fn shrunk(tile: Resolution, all: Resolution, asked: Resolution) -> (u32, Resolution) {
     let fits = |factor: &u32| {
-        tile.width % factor == 0
-            && tile.height % factor == 0
+        tile.width.is_multiple_of(*factor)
+            && tile.height.is_multiple_of(*factor)
             && all.width / factor >= asked.width
             && all.height / factor >= asked.height
     };

@@ -18,6 +18,7 @@ mod score;
 mod shape;
 mod sniff;
 mod still;
+mod storyboard;
 mod thumbnail;
 mod timing;
 mod walls;
@@ -36,6 +37,7 @@ use tokio::sync::Semaphore;
 pub use ffmpeg::Failure;
 pub use plan::{How, Need, Plan, Track, because};
 pub use sniff::{SNIFF_LEN, Sniffed, sniff};
+pub use storyboard::Storyboard;
 
 /// How files are looked at.
 #[derive(Debug, Clone)]

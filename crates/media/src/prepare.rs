@@ -1,7 +1,7 @@
 //! From any source to one MP4 that HLS can be served from by byte ranges: H.264 that plays everywhere, AAC, picture and
 //! sound beginning and ending together.
 
-use std::path::Path;
+use std::{os::unix::fs::MetadataExt, path::Path};
 
 use reelhouse_api::{AudioStream, MediaKind, TechnicalMetadata, VideoStream};
 use tokio::sync::watch;
@@ -66,6 +66,11 @@ impl Media {
     async fn see(&self, made: &Path, plan: &Plan) -> Result<(), Error> {
         let kind = if plan.video.is_some() { MediaKind::Video } else { MediaKind::Audio };
         let no_result = |reason: String| Error::from(Failure::NoResult(reason));
+        // A link would lead to a file that is not its own.
+        let lies = std::fs::symlink_metadata(made).map_err(|error| no_result(error.to_string()))?;
+        if !lies.is_file() || lies.nlink() != 1 {
+            return Err(no_result("it is no file of its own".to_owned()));
+        }
         let seen = self.examine(made, Sniffed::Media { kind, mime: "video/mp4" }).await;
         let seen = seen.map_err(|error| no_result(error.to_string()))?.technical;
         let videos: Vec<_> = seen.video_streams.iter().flatten().map(|stream| &stream.codec).collect();
@@ -106,7 +111,8 @@ fn arguments(
             How::Encode(_) => {
                 let missing = || Error::from(Failure::NoResult("no dimensions to encode".to_owned()));
                 let stream = shape::main_video(facts).ok_or_else(missing)?;
-                for words in video(stream, plan.height, hold, abilities).ok_or_else(missing)? {
+                let untimed = timing.untimed.contains(&track.index);
+                for words in video(stream, plan.height, hold, untimed, abilities).ok_or_else(missing)? {
                     add(&[&words]);
                 }
             }
@@ -143,6 +149,7 @@ fn video(
     stream: &VideoStream,
     height: Option<u32>,
     hold: Option<f64>,
+    untimed: bool,
     abilities: Abilities,
 ) -> Option<Vec<String>> {
     let size = shape::encoded(stream, height)?;
@@ -164,7 +171,8 @@ fn video(
     }
     filters.push("setsar=1".to_owned());
     // Where the picture begins after the sound, its first frame is seen from the start.
-    filters.push("setpts='if(eq(N,0),0,PTS)'".to_owned());
+    let times = if untimed { "setpts=PTS-STARTPTS" } else { "setpts='if(eq(N,0),0,PTS)'" };
+    filters.push(times.to_owned());
     if let Some(seconds) = hold {
         filters.push(format!("tpad=stop_mode=clone:stop_duration={seconds:.3}"));
     }
@@ -274,7 +282,7 @@ mod tests {
         let plan = Plan::transcode(&facts, crate::plan::because::AUDIO);
         let words = |sound_ends: f64| {
             let tracks = [(0, (0.0, 5.0)), (1, (0.0, sound_ends))].into();
-            let timing = Timing { seconds: Some(sound_ends), tracks };
+            let timing = Timing { seconds: Some(sound_ends), tracks, ..Timing::default() };
             arguments(&facts, &plan, &timing, Abilities { zscale: true }).unwrap().join(" ")
         };
         assert!(words(5.01).contains("-c:a:0 copy"), "{}", words(5.01));

@@ -43,7 +43,7 @@ mod tests {
 
     fn scene(period: u32) -> RgbImage {
         RgbImage::from_fn(64, 36, |x, y| {
-            if (x / period + y / period) % 2 == 0 { Rgb([200; 3]) } else { Rgb([60; 3]) }
+            if (x / period + y / period).is_multiple_of(2) { Rgb([200; 3]) } else { Rgb([60; 3]) }
         })
     }
 

@@ -27,14 +27,15 @@ pub(crate) fn shown(stream: &VideoStream) -> Option<Resolution> {
     })
 }
 
-/// Width by height of a pixel; what is absurd counts as square.
+/// Width by height of a pixel; what is absurd counts as square, and so does what nobody sees.
 pub(crate) fn pixel_aspect(stream: &VideoStream) -> f64 {
     let parse = |text: &str| {
         let (width, height) = text.split_once(':')?;
         Some(width.parse::<f64>().ok()? / height.parse::<f64>().ok()?)
     };
     let aspect = stream.pixel_aspect_ratio.as_deref().and_then(parse);
-    aspect.filter(|aspect| (0.125..=8.0).contains(aspect)).unwrap_or(1.0)
+    let is_seen = |aspect: &f64| (0.125..=8.0).contains(aspect) && (aspect - 1.0).abs() > 0.01;
+    aspect.filter(is_seen).unwrap_or(1.0)
 }
 
 pub(crate) fn is_interlaced(stream: &VideoStream) -> bool {

@@ -103,10 +103,6 @@ impl Fit for Resolution {
 /// Writes a JPEG of fewer bytes than `below`, as good as that allows.
 pub(crate) fn write_jpeg(image: &RgbImage, below: usize, path: &Path) -> Result<(), Error> {
     let jpeg = jpeg(image, below)?;
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "made again when lost; who keeps it sees to its durability"
-    )]
     std::fs::write(path, jpeg)?;
     Ok(())
 }

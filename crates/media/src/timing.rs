@@ -1,6 +1,10 @@
 //! When each track begins and ends. Headers promise, packets tell.
 
-use std::{collections::BTreeMap, path::Path, process::Stdio};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Stdio,
+};
 
 use serde::Deserialize;
 
@@ -22,6 +26,8 @@ pub(crate) struct Timing {
     pub(crate) seconds: Option<f64>,
     /// Beginning and end of tracks, where known.
     pub(crate) tracks: BTreeMap<u32, (f64, f64)>,
+    /// Tracks whose packets do not say when they are shown: in AVI, pictures come late by what is reordered.
+    pub(crate) untimed: BTreeSet<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -89,7 +95,11 @@ async fn ask(
 fn timing(whole: &Answer, tail: &Answer, seconds: Option<f64>) -> Timing {
     let start = number(&whole.format.start_time).unwrap_or(0.0);
     let mut ends: BTreeMap<u32, f64> = BTreeMap::new();
+    let mut untimed = BTreeSet::new();
     for packet in &tail.packets {
+        if number(&packet.pts_time).is_none() && number(&packet.dts_time).is_some() {
+            untimed.insert(packet.stream_index);
+        }
         if let Some(time) = number(&packet.pts_time).or_else(|| number(&packet.dts_time)) {
             let end = time + number(&packet.duration_time).unwrap_or(0.0);
             ends.entry(packet.stream_index).and_modify(|last| *last = last.max(end)).or_insert(end);
@@ -101,7 +111,7 @@ fn timing(whole: &Answer, tail: &Answer, seconds: Option<f64>) -> Timing {
         let ends = ends.get(&stream.index).copied().or_else(declared)?;
         Some((stream.index, (begins - start, ends - start)))
     });
-    Timing { seconds, tracks: tracks.collect() }
+    Timing { seconds, tracks: tracks.collect(), untimed }
 }
 
 fn number(text: &Option<String>) -> Option<f64> {
