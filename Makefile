@@ -1,6 +1,6 @@
 # `make run` shows it working, `make test` proves it. Both install what they need.
 
-.PHONY: run test lint unit conformance build bench-ingest bench-list
+.PHONY: run test lint unit conformance build bench-ingest bench-list bench-derive
 
 run: ffmpeg
 	@scripts/install.sh curl=curl
@@ -44,3 +44,9 @@ bench-ingest:
 # Search by filename over a million assets beside a scan.
 bench-list:
 	cargo run --release --locked --quiet -p reelhouse-store --example bench-list
+
+# From 201 to ready beside ffmpeg and ffmpegthumbnailer.
+bench-derive:
+	@scripts/install.sh ffmpeg=ffmpeg ffmpegthumbnailer=ffmpegthumbnailer curl=curl
+	cargo build --release --locked
+	python3 bench/derive.py

@@ -36,12 +36,17 @@ for (const version of ["1.2.4", "1.3.4"]) {
       assert.equal(created.fileType, "video/mp4");
       assert.ok(created.createdAt instanceof Date);
 
-      const one = await client.assets.retrieve(created.id);
+      let one = await client.assets.retrieve(created.id);
+      while ([one.hls.status, one.thumbnail.status].some((status) => ["pending", "processing"].includes(status))) {
+        one = await client.assets.retrieve(created.id);
+      }
       assert.equal(one.id, created.id);
       assert.equal(one.size, statSync(server.clip).size);
       assert.ok(Math.abs(one.duration - 5) < 0.1);
-      assert.equal(one.hls.status, "pending");
-      assert.equal(one.thumbnail.status, "pending");
+      assert.equal(one.hls.status, "ready");
+      assert.equal(one.thumbnail.status, "ready");
+      assert.match(await (await fetch(one.hls.manifestUrl)).text(), /^#EXTM3U/);
+      assert.equal((await fetch(one.thumbnail.representativeUrl)).headers.get("content-type"), "image/jpeg");
 
       await client.assets.delete(created.id);
       await assert.rejects(client.assets.retrieve(created.id), (error) => {

@@ -78,6 +78,12 @@ pub struct AssetDetail {
     /// Present only when a thumbnail was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thumbnail: Option<Thumbnail>,
+    /// The original, for whoever has this link; a browser plays it (ours, not in the contract). Only when ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original_url: Option<String>,
+    /// WebVTT of many small pictures, made when first asked for (ours, not in the contract). Only ready videos.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storyboard_url: Option<String>,
     /// What is known of the file itself (newer than the seed).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub technical_metadata: Option<Box<TechnicalMetadata>>,

@@ -301,6 +301,9 @@ faults! {
         "You have exceeded the rate limit ({rate_limit}). Please try again later after {retry_after}.",
         retry_after = format_args!("{retry_after} seconds");
 
+    /// A media URL that was altered, or has ended.
+    MediaUrlInvalid => "media_url_invalid", "This media URL is not valid, or no longer. Please ask for the asset again.";
+
     /// No such path.
     EndpointNotExist => "endpoint_not_exist", "This server has nothing at this path.";
 

@@ -10,6 +10,8 @@ pub const ASSETS: &str = "/v1.3/assets";
 pub const ASSET: &str = "/v1.3/assets/{asset_id}";
 /// The original back, byte for byte (ours, not in the contract).
 pub const ASSET_CONTENT: &str = "/v1.3/assets/{asset_id}/content";
+/// Media by URLs that are their own key.
+pub const MEDIA: &str = "/media/{scope}/{asset_id}/{token}/{*path}";
 /// Is the process alive?
 pub const HEALTHZ: &str = "/healthz";
 /// Can it take uploads?

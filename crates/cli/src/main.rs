@@ -32,6 +32,15 @@ enum Command {
         #[command(subcommand)]
         command: commands::keys::Command,
     },
+    /// Run jobs (HLS, thumbnails) beside a server, on the same data.
+    Worker(SettingsArgs),
+    /// List, retry and cancel jobs.
+    Jobs {
+        #[command(flatten)]
+        folder: FolderArgs,
+        #[command(subcommand)]
+        command: commands::jobs::Command,
+    },
     /// List accounts and set their quotas, while the server runs or not.
     Accounts {
         #[command(flatten)]
@@ -69,6 +78,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let code = runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => commands::serve::run(args.load()?).await,
+            Command::Worker(args) => commands::worker::run(args.load()?).await,
+            Command::Jobs { folder, command } => commands::jobs::run(folder.load()?, command).await,
             Command::Keys { folder, command } => commands::keys::run(folder.load()?, command).await,
             Command::Accounts { folder, command } => commands::accounts::run(folder.load()?, command).await,
             Command::Doctor(args) => commands::doctor::run(args.load()?).await,

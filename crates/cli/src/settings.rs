@@ -91,6 +91,14 @@ settings! {
     max_staged_bytes: u64 = 16 << 30,
     ["REELHOUSE_MAX_STAGED_BYTES", "BYTES", default: "17179869184, 16 GiB"];
 
+    "The most jobs (HLS, thumbnails) that run at once; 0 leaves them to `reelhouse worker` processes"
+    workers: usize = std::thread::available_parallelism().map_or(2, usize::from),
+    ["REELHOUSE_WORKERS", "N", default: "the number of cores"];
+
+    "Seconds that media URLs (manifest_url and the like) live, at least; 0 for no end"
+    media_url_ttl: u64 = 0,
+    ["REELHOUSE_MEDIA_URL_TTL", "SECONDS", default: "0"];
+
     "The most files looked at at once; further ones wait their turn"
     probes: usize = std::thread::available_parallelism().map_or(2, usize::from),
     ["REELHOUSE_PROBES", "N", default: "the number of cores"];
@@ -98,6 +106,10 @@ settings! {
     "The program that reads media files"
     ffprobe: PathBuf = "ffprobe".into(),
     ["REELHOUSE_FFPROBE", "PROGRAM", default: "ffprobe"];
+
+    "The program that makes HLS and thumbnails where our own code does not"
+    ffmpeg: PathBuf = "ffmpeg".into(),
+    ["REELHOUSE_FFMPEG", "PROGRAM", default: "ffmpeg"];
 }
 
 /// What a command beside the server needs to know: where the data are.

@@ -103,6 +103,7 @@ impl Fit for Resolution {
 /// Writes a JPEG of fewer bytes than `below`, as good as that allows.
 pub(crate) fn write_jpeg(image: &RgbImage, below: usize, path: &Path) -> Result<(), Error> {
     let jpeg = jpeg(image, below)?;
+    // Made again when lost; who keeps it sees to its durability.
     std::fs::write(path, jpeg)?;
     Ok(())
 }

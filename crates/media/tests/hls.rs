@@ -1,6 +1,8 @@
 //! Files as ffmpeg makes them, served as HLS and decoded again: the pictures must be the source's own, bit by bit and each
 //! at its time.
 
+#![expect(clippy::unwrap_used, reason = "in a test it is the assertion")]
+
 use std::{
     fs,
     io::{self, Cursor, Read, Seek, SeekFrom},

@@ -93,8 +93,9 @@ const ATTRIBUTE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// The header of a download: an ASCII name for old clients, the real one beside it.
-pub(crate) fn attachment(filename: &str) -> HeaderValue {
+/// The header of a download, or of something shown in place: an ASCII name for old clients, the real one beside it.
+pub(crate) fn of(filename: &str, shown: bool) -> HeaderValue {
+    let kind = if shown { "inline" } else { "attachment" };
     let plain: String =
         filename
             .chars()
@@ -103,7 +104,7 @@ pub(crate) fn attachment(filename: &str) -> HeaderValue {
             })
             .collect();
     let text = format!(
-        "attachment; filename=\"{plain}\"; filename*=UTF-8''{}",
+        "{kind}; filename=\"{plain}\"; filename*=UTF-8''{}",
         utf8_percent_encode(filename, ATTRIBUTE)
     );
     // Only visible ASCII is in it.
@@ -161,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_downloads_name_cannot_leave_its_quotes() {
-        let header = attachment("a\"b\r\n/é.mp4");
+        let header = of("a\"b\r\n/é.mp4", false);
         assert_eq!(header, "attachment; filename=\"a_b____.mp4\"; filename*=UTF-8''a%22b%0D%0A%2F%C3%A9.mp4");
     }
 }

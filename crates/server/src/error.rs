@@ -75,7 +75,9 @@ fn status(fault: &Fault) -> StatusCode {
         | Fault::AudioFilesizeTooLarge { .. }
         | Fault::AudioFormatUnsupported { .. } => StatusCode::BAD_REQUEST,
         Fault::Unauthorized | Fault::ApiKeyInvalid => StatusCode::UNAUTHORIZED,
-        Fault::ApiNotAllowed | Fault::UsageLimitExceeded { .. } => StatusCode::FORBIDDEN,
+        Fault::ApiNotAllowed | Fault::UsageLimitExceeded { .. } | Fault::MediaUrlInvalid => {
+            StatusCode::FORBIDDEN
+        }
         Fault::ResourceNotExist { .. } | Fault::EndpointNotExist => StatusCode::NOT_FOUND,
         Fault::AssetInUse { .. } => StatusCode::CONFLICT,
         Fault::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -174,6 +176,7 @@ mod tests {
             Fault::ApiNotAllowed,
             Fault::UsageLimitExceeded { quota: "10GB".to_owned() },
             Fault::TooManyRequests { rate_limit: "600 requests per minute".to_owned(), retry_after: 12 },
+            Fault::MediaUrlInvalid,
             Fault::EndpointNotExist,
             Fault::MethodNotAllowed { method: "PATCH".to_owned() },
             Fault::RangeNotSatisfiable { size: 1_853_871 },

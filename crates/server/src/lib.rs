@@ -4,6 +4,7 @@ mod accept;
 mod app;
 mod content_disposition;
 mod create_form;
+mod deliver;
 mod drain;
 mod error;
 mod extract;

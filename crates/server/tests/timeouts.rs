@@ -27,8 +27,9 @@ async fn start(folder: &std::path::Path, timeouts: Timeouts) -> SocketAddr {
         max_staged_bytes: 1 << 30,
         rate_upload_rpm: 0,
         rate_upload_rpd: 0,
+        media_url_ttl: 0,
     };
-    let service = Service::new(store, media, Arc::new(SystemClock), settings);
+    let service = Service::start(store, media, Arc::new(SystemClock), settings).await.unwrap();
     service.settle_keys(Some(&ApiKey::new(KEY))).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -2,7 +2,7 @@
 
 use reelhouse_api::{AssetId, Fault, MediaKind, Method, Page, PageInfo, RenditionStatus, Status};
 use reelhouse_media::Facts;
-use reelhouse_store::{AssetQuery, AssetRecord, BlobKey, Removal};
+use reelhouse_store::{AssetQuery, AssetRecord, Removal};
 
 use crate::{
     Caller, Service, Upload,
@@ -54,10 +54,17 @@ impl Service {
             created_at: id.created_ms(),
             hls_status: hls.then_some(RenditionStatus::Pending),
             thumbnail_status: new.enable_thumbnail.then_some(RenditionStatus::Pending),
+            hls_folder: None,
+            thumbnail_folder: None,
             technical_metadata: Some(Box::new(technical)),
         };
         match self.store.publish(arrived.bytes, &asset).await {
-            Ok(()) => Ok(asset),
+            Ok(()) => {
+                // One sleeper for each job: who finds none goes back to sleep.
+                self.job_pushed.notify_one();
+                self.job_pushed.notify_one();
+                Ok(asset)
+            }
             Err(reelhouse_store::Error::QuotaReached) => {
                 Err(self.quota_fault(&asset.account, asset.size.unwrap_or_default()).await?)
             }
@@ -93,26 +100,6 @@ impl Service {
         let (service, account) = (self.clone(), caller.account.clone());
         let now_ms = self.clock.now_ms();
         Ok(self.run_to_end(async move { service.store.remove(&account, id, force, now_ms).await }).await??)
-    }
-
-    /// The original of an asset of the caller's, open for reading.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn content(
-        &self,
-        caller: &Caller,
-        id: AssetId,
-    ) -> Result<Option<(AssetRecord, tokio::fs::File)>> {
-        let Some(asset) = self.store.asset(&caller.account, id).await? else { return Ok(None) };
-        if let Some(file) = self.store.blobs().open_file(BlobKey::Original(id)).await? {
-            return Ok(Some((asset, file)));
-        }
-        // Deleted between the two: then there is none. Else it is lost, and that is not the caller's business to guess.
-        match self.store.asset(&caller.account, id).await? {
-            None => Ok(None),
-            Some(_) => Err(reelhouse_store::Error::BlobMissing { asset: id }.into()),
-        }
     }
 }
 

@@ -5,20 +5,26 @@
 
 mod assets;
 mod clock;
+mod content;
 mod error;
 mod filename;
+mod jobs;
 mod keys;
 mod limits;
+mod media_urls;
 mod quota;
 mod rate;
 mod service;
 mod upload;
+mod worker;
 
 pub use assets::NewAsset;
 pub use clock::{Clock, SystemClock};
+pub use content::{Content, Lifetime, Piece};
 pub use error::{Error, Result};
 pub use keys::Caller;
 pub use limits::{AudioLimits, ImageLimits, Limits, LimitsProfile, VideoLimits};
+pub use media_urls::MediaScope;
 pub use rate::Admission;
 pub use service::{Service, Settings};
 pub use upload::Upload;

@@ -1,14 +1,16 @@
 use std::sync::Arc;
 
+use quick_cache::{Weighter, sync::Cache};
 use reelhouse_api::{AssetId, IdMaker};
-use reelhouse_media::Media;
+use reelhouse_media::{Media, hls};
 use reelhouse_store::Store;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::{
     Clock, Limits,
     error::{Error, Result},
+    media_urls::MediaUrls,
     rate::UploadRates,
 };
 
@@ -23,10 +25,12 @@ pub struct Settings {
     pub rate_upload_rpm: u32,
     /// The most uploads an account may begin in a day; 0 for no bound.
     pub rate_upload_rpd: u32,
+    /// Seconds that a media URL lives, at least; 0 for no end.
+    pub media_url_ttl: u64,
 }
 
 /// The verbs. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Service {
     pub(crate) store: Arc<Store>,
     pub(crate) media: Media,
@@ -34,8 +38,41 @@ pub struct Service {
     pub(crate) limits: Arc<Limits>,
     pub(crate) staging_room: StagingRoom,
     pub(crate) upload_rates: Arc<UploadRates>,
+    pub(crate) media_urls: MediaUrls,
+    pub(crate) hls_indices: Arc<Cache<String, Arc<CachedIndex>, IndexSize>>,
+    /// A job was pushed: who sleeps may look.
+    pub(crate) job_pushed: Arc<Notify>,
     ids: Arc<IdMaker>,
     tasks: TaskTracker,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service")
+            .field("store", &self.store)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bytes of HLS indices kept in memory.
+const INDEX_BYTES: u64 = 64 << 20;
+
+/// How much room an index takes in memory.
+#[derive(Debug, Clone)]
+pub(crate) struct IndexSize;
+
+impl Weighter<String, Arc<CachedIndex>> for IndexSize {
+    fn weight(&self, _: &String, cached: &Arc<CachedIndex>) -> u64 {
+        cached.size
+    }
+}
+
+/// An index, and the bytes of its file.
+#[derive(Debug)]
+pub(crate) struct CachedIndex {
+    pub(crate) index: hls::Index,
+    pub(crate) size: u64,
 }
 
 /// Room for bytes in staging, handed out in the order it was asked for.
@@ -72,17 +109,29 @@ impl StagingRoom {
 
 impl Service {
     /// The verbs over a store and the media tools.
-    pub fn new(store: Store, media: Media, clock: Arc<dyn Clock>, settings: Settings) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn start(
+        store: Store,
+        media: Media,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Result<Self> {
+        let secret = store.secret("media_urls").await?;
+        Ok(Self {
             store: Arc::new(store),
             media,
             clock,
             limits: Arc::new(settings.limits),
             staging_room: StagingRoom::new(settings.max_staged_bytes),
             upload_rates: Arc::new(UploadRates::new(settings.rate_upload_rpm, settings.rate_upload_rpd)),
+            media_urls: MediaUrls::new(&secret, settings.media_url_ttl),
+            hls_indices: Arc::new(Cache::with_weighter(1024, INDEX_BYTES, IndexSize)),
+            job_pushed: Arc::default(),
             ids: Arc::default(),
             tasks: TaskTracker::new(),
-        }
+        })
     }
 
     /// Runs to its end whatever becomes of the caller: a client that hangs up does not cut it short.

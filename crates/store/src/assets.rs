@@ -38,6 +38,10 @@ pub struct AssetRecord {
     pub hls_status: Option<RenditionStatus>,
     /// `None` when not asked for.
     pub thumbnail_status: Option<RenditionStatus>,
+    /// The folder of the HLS files, once they are there.
+    pub hls_folder: Option<String>,
+    /// The folder of the thumbnail, once it is there.
+    pub thumbnail_folder: Option<String>,
     /// What is known of the file.
     pub technical_metadata: Option<Box<TechnicalMetadata>>,
 }
@@ -57,11 +61,15 @@ pub(crate) struct AssetRow {
     created_at: i64,
     hls_status: Option<String>,
     thumbnail_status: Option<String>,
+    hls_folder: Option<String>,
+    thumbnail_folder: Option<String>,
     technical_metadata: Option<String>,
 }
 
-pub(crate) const COLUMNS: &str = "id, account, method, status, kind, filename, file_type, size, duration, blake3, created_at, \
-     hls_status, thumbnail_status, technical_metadata";
+pub(crate) const COLUMNS: &str = "asset.id, account, method, status, asset.kind, filename, file_type, size, duration, blake3, asset.created_at, \
+     hls_status, thumbnail_status, technical_metadata,
+     (SELECT folder FROM derivative WHERE asset_id = asset.id AND derivative.kind = 'hls') AS hls_folder,
+     (SELECT folder FROM derivative WHERE asset_id = asset.id AND derivative.kind = 'thumbnail') AS thumbnail_folder";
 
 impl TryFrom<AssetRow> for AssetRecord {
     type Error = Error;
@@ -87,6 +95,8 @@ fn decode(row: AssetRow) -> Option<AssetRecord> {
         created_at: row.created_at,
         hls_status: absent_or(row.hls_status.as_deref(), RenditionStatus::parse)?,
         thumbnail_status: absent_or(row.thumbnail_status.as_deref(), RenditionStatus::parse)?,
+        hls_folder: row.hls_folder,
+        thumbnail_folder: row.thumbnail_folder,
         technical_metadata: absent_or(row.technical_metadata, |json| serde_json::from_str(&json).ok())?,
     })
 }
@@ -100,6 +110,19 @@ fn absent_or<T, U>(value: Option<T>, decode: impl FnOnce(T) -> Option<U>) -> Opt
 }
 
 impl Store {
+    /// One asset, whosever: for jobs and for URLs that are keys of their own. `None` for none, or a deleted one.
+    ///
+    /// # Errors
+    /// When the database fails or the row is corrupt.
+    pub async fn asset_of_any(&self, id: AssetId) -> Result<Option<AssetRecord>> {
+        let sql = format!("SELECT {COLUMNS} FROM asset WHERE id = $1 AND deleted_at IS NULL");
+        let row: Option<AssetRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(id.to_string())
+            .fetch_optional(self.db.readers())
+            .await?;
+        row.map(AssetRecord::try_from).transpose()
+    }
+
     /// One asset of the account; `None` for no asset, somebody else's, or a deleted one.
     ///
     /// # Errors
@@ -133,6 +156,9 @@ pub(crate) async fn insert(tx: &mut SqliteConnection, asset: &AssetRecord) -> Re
         hls_status,
         thumbnail_status,
         technical_metadata,
+        // They come with the first derivative.
+        hls_folder: _,
+        thumbnail_folder: _,
     } = asset;
     let size = size.map(|size| i64::try_from(size).unwrap_or(i64::MAX));
     let folded = fold(filename);

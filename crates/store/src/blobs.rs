@@ -25,7 +25,7 @@ pub enum BlobKey {
         /// The attempt that made it.
         folder: String,
         /// Its name there.
-        file: &'static str,
+        file: String,
     },
 }
 
@@ -99,12 +99,14 @@ impl Blobs {
     ///
     /// # Errors
     /// When it is there and cannot be opened.
-    pub async fn open_file(&self, key: BlobKey) -> Result<Option<tokio::fs::File>> {
-        match tokio::fs::File::open(self.path(&key)).await {
+    pub async fn open_file(&self, key: &BlobKey) -> Result<Option<File>> {
+        let path = self.path(key);
+        blocking(move || match File::open(path) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(Error::Io { what: "opening a blob", source }),
-        }
+        })
+        .await
     }
 
     /// Moves a flushed file into place and makes the move durable.
@@ -233,7 +235,8 @@ impl Blobs {
         sync_folder(folder)
     }
 
-    pub(crate) fn path(&self, key: &BlobKey) -> PathBuf {
+    /// Where a blob lies, for children that read files.
+    pub fn path(&self, key: &BlobKey) -> PathBuf {
         self.root.join(key.path())
     }
 

@@ -220,8 +220,8 @@ impl Store {
 
 impl DerivativeRecord {
     /// The key of one of its files.
-    pub fn file(&self, file: &'static str) -> BlobKey {
-        BlobKey::Derived { asset: self.asset_id, folder: self.folder.clone(), file }
+    pub fn file(&self, file: impl Into<String>) -> BlobKey {
+        BlobKey::Derived { asset: self.asset_id, folder: self.folder.clone(), file: file.into() }
     }
 }
 

@@ -20,8 +20,8 @@ impl Store {
     ///
     /// # Errors
     /// When the database or the folder fails.
-    pub async fn publish(&self, bytes: Sealed, asset: &AssetRecord) -> Result<()> {
-        try_join!(self.insert_intent(asset), bytes.flush())?;
+    pub async fn publish(&self, mut bytes: Sealed, asset: &AssetRecord) -> Result<()> {
+        try_join!(self.insert_intent(asset), bytes.flushed())?;
         let moved_and_recorded = async {
             bytes.move_into(BlobKey::Original(asset.id)).await?;
             self.insert_published(asset).await

@@ -113,14 +113,15 @@ impl StagingFile {
         written.during("writing a staging file")
     }
 
-    /// No more bytes: what there is, with its size and hash. Not yet flushed.
+    /// No more bytes: what there is, with its size and hash. Its flush begins now, while it is looked at.
     ///
     /// # Errors
     /// When a write failed.
     pub async fn seal(mut self) -> Result<Sealed> {
         self.write_batch().await?;
         let Writer { file, hasher, size } = self.writer().await?;
-        Ok(Sealed { staged: self.staged, file, size, blake3: hasher.finalize().to_hex().to_string() })
+        let flush = tokio::task::spawn_blocking(move || file.sync_data());
+        Ok(Sealed { staged: self.staged, flush, size, blake3: hasher.finalize().to_hex().to_string() })
     }
 }
 
@@ -128,7 +129,7 @@ impl StagingFile {
 #[derive(Debug)]
 pub struct Sealed {
     staged: StagedPath,
-    file: File,
+    flush: JoinHandle<io::Result<()>>,
     size: u64,
     blake3: String,
 }
@@ -149,9 +150,10 @@ impl Sealed {
         &self.blake3
     }
 
-    pub(crate) async fn flush(&self) -> Result<()> {
-        let file = self.file.try_clone().during("flushing an upload")?;
-        blocking(move || file.sync_data().during("flushing an upload")).await
+    /// Waits until its bytes are on the disk.
+    pub(crate) async fn flushed(&mut self) -> Result<()> {
+        let flushed = (&mut self.flush).await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
+        flushed.during("flushing an upload")
     }
 
     pub(crate) async fn move_into(self, key: BlobKey) -> Result<()> {

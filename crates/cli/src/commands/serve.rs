@@ -8,7 +8,7 @@ use anyhow::Context;
 use reelhouse_media::Media;
 use reelhouse_server::{App, Timeouts};
 use reelhouse_service::{Clock, Service, SystemClock};
-use reelhouse_store::Store;
+use reelhouse_store::{SERVER_WORKER, Store};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
@@ -23,26 +23,9 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     use_all_descriptors();
     // Before anything is opened: a signal during a long recovery counts, too.
     let shutdown = on_signal()?;
-    let clock = Arc::new(SystemClock);
-    let store = Store::open(&settings.data_dir, clock.now_ms()).await;
+    let store = Store::open(&settings.data_dir, SystemClock.now_ms()).await;
     let store = store.with_context(|| format!("data folder {}", settings.data_dir.display()))?;
-    let media = Media::start(reelhouse_media::Config {
-        ffprobe: settings.ffprobe.clone(),
-        probes: settings.probes,
-        ..Default::default()
-    })
-    .await?;
-    let service = Service::new(
-        store,
-        media,
-        clock,
-        reelhouse_service::Settings {
-            limits: settings.bounds.clone(),
-            max_staged_bytes: settings.max_staged_bytes,
-            rate_upload_rpm: settings.rate_upload_rpm,
-            rate_upload_rpd: settings.rate_upload_rpd,
-        },
-    );
+    let service = start_service(&settings, store).await?;
     if let Some(key) = service.settle_keys(settings.configured_key().as_ref()).await? {
         eprintln!("API key for the account `default`, shown this once: {}", key.reveal());
     }
@@ -53,13 +36,42 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     // Tools wait for this line; that nobody reads it is no reason to end.
     let _ = writeln!(io::stdout(), "http://{address}");
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
-    reelhouse_server::serve(
-        listener,
-        App::new(service, settings.configured_url(), Timeouts::default()),
-        shutdown,
-    )
-    .await;
+    let app = App::new(service.clone(), settings.configured_url(), Timeouts::default());
+    let name = worker_name(SERVER_WORKER);
+    tokio::join!(
+        reelhouse_server::serve(listener, app, shutdown.clone()),
+        service.work(&name, settings.workers, shutdown),
+    );
     Ok(ExitCode::SUCCESS)
+}
+
+/// The verbs, as configured.
+pub(crate) async fn start_service(settings: &Settings, store: Store) -> anyhow::Result<Service> {
+    let media = Media::start(reelhouse_media::Config {
+        ffprobe: settings.ffprobe.clone(),
+        ffmpeg: settings.ffmpeg.clone(),
+        probes: settings.probes,
+        ..Default::default()
+    })
+    .await?;
+    let service = Service::start(
+        store,
+        media,
+        Arc::new(SystemClock),
+        reelhouse_service::Settings {
+            limits: settings.bounds.clone(),
+            max_staged_bytes: settings.max_staged_bytes,
+            rate_upload_rpm: settings.rate_upload_rpm,
+            rate_upload_rpd: settings.rate_upload_rpd,
+            media_url_ttl: settings.media_url_ttl,
+        },
+    );
+    Ok(service.await?)
+}
+
+/// This process's name among all that work on the same data: a process id may come again, a time with it does not.
+pub(crate) fn worker_name(kind: &str) -> String {
+    format!("{kind}{}-{}", std::process::id(), SystemClock.now_ms())
 }
 
 /// The soft limit on open files is set for programs that use `select`; we do not.
@@ -71,7 +83,7 @@ fn use_all_descriptors() {
 }
 
 /// Cancelled by SIGTERM or SIGINT.
-fn on_signal() -> io::Result<CancellationToken> {
+pub(crate) fn on_signal() -> io::Result<CancellationToken> {
     let token = CancellationToken::new();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let cancelled = token.clone();

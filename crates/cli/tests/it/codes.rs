@@ -210,6 +210,7 @@ async fn every_code_of_a_direct_upload() {
         "asset_in_use",
         "endpoint_not_exist",
         "internal_error",
+        "media_url_invalid",
         "method_not_allowed",
         "range_not_satisfiable",
         "request_canceled_or_timed_out",

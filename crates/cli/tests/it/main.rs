@@ -6,6 +6,7 @@ mod accounts;
 mod codes;
 mod content;
 mod crash;
+mod derive;
 mod doctor;
 mod errors;
 mod facts;

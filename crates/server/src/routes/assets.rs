@@ -5,8 +5,11 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 use jiff::Timestamp;
-use reelhouse_api::{Asset, AssetDetail, Fault, Hls, Page, Thumbnail, paths};
-use reelhouse_service::{Admission, AssetRecord, Caller, Removal};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reelhouse_api::{
+    Asset, AssetDetail, Fault, Hls, MediaKind, Page, RenditionStatus, Status, Thumbnail, paths,
+};
+use reelhouse_service::{Admission, AssetRecord, Caller, MediaScope, Removal};
 use serde_json::{Value, json};
 
 use crate::{
@@ -64,10 +67,13 @@ pub(super) async fn list(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    uri: Uri,
 ) -> Result<Json<Page<AssetDetail>>> {
     let query = query::parse_assets(&query.unwrap_or_default())?;
     let Page { data, page_info } = app.service.assets(&caller, &query).await?;
-    Ok(Json(Page { data: data.iter().map(detail).collect(), page_info }))
+    let base = app.base_url(&headers, &uri);
+    Ok(Json(Page { data: data.iter().map(|asset| app.detail(asset, &base)).collect(), page_info }))
 }
 
 /// GET /assets/{asset_id}.
@@ -75,9 +81,11 @@ pub(super) async fn retrieve(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
     NamedAsset(id): NamedAsset,
+    headers: HeaderMap,
+    uri: Uri,
 ) -> Result<Json<AssetDetail>> {
     let asset = app.service.asset(&caller, id).await?.ok_or_else(|| asset_not_found(id))?;
-    Ok(Json(detail(&asset)))
+    Ok(Json(app.detail(&asset, &app.base_url(&headers, &uri))))
 }
 
 /// DELETE /assets/{asset_id}.
@@ -98,6 +106,40 @@ pub(super) async fn delete(
 }
 
 impl App {
+    /// What list and retrieve answer.
+    fn detail(&self, record: &AssetRecord, base: &str) -> AssetDetail {
+        let url = |scope, path: &str| format!("{base}{}", self.service.media_url(scope, record.id, path));
+        let made = |status, folder: &Option<String>, scope, file: &str| {
+            let folder = folder.as_ref().filter(|_| status == RenditionStatus::Ready)?;
+            Some(url(scope, &format!("{folder}/{file}")))
+        };
+        AssetDetail {
+            asset: asset(record),
+            hls: record.hls_status.map(|status| Hls {
+                status,
+                manifest_url: made(status, &record.hls_folder, MediaScope::Hls, "master.m3u8"),
+            }),
+            thumbnail: record.thumbnail_status.map(|status| Thumbnail {
+                status,
+                representative_url: made(
+                    status,
+                    &record.thumbnail_folder,
+                    MediaScope::Thumbnail,
+                    "thumbnail.jpg",
+                ),
+            }),
+            original_url: (record.status == Status::Ready).then(|| {
+                url(
+                    MediaScope::Original,
+                    &utf8_percent_encode(&record.filename, NON_ALPHANUMERIC).to_string(),
+                )
+            }),
+            storyboard_url: (record.kind == Some(MediaKind::Video) && record.status == Status::Ready)
+                .then(|| url(MediaScope::Storyboard, "storyboard.vtt")),
+            technical_metadata: record.technical_metadata.clone(),
+        }
+    }
+
     /// What URLs handed out begin with: as configured, else as the client reached us.
     fn base_url(&self, headers: &HeaderMap, uri: &Uri) -> String {
         match &self.public_url {
@@ -127,15 +169,5 @@ fn asset(record: &AssetRecord) -> Asset {
         duration: record.duration,
         // Whole seconds, as the contract writes them.
         created_at: Timestamp::from_second(record.created_at.div_euclid(1000)).unwrap_or_default(),
-    }
-}
-
-/// What list and retrieve answer.
-fn detail(record: &AssetRecord) -> AssetDetail {
-    AssetDetail {
-        asset: asset(record),
-        hls: record.hls_status.map(|status| Hls { status, manifest_url: None }),
-        thumbnail: record.thumbnail_status.map(|status| Thumbnail { status, representative_url: None }),
-        technical_metadata: record.technical_metadata.clone(),
     }
 }

@@ -1,0 +1,56 @@
+use std::process::ExitCode;
+
+use anyhow::ensure;
+use clap::Subcommand;
+use jiff::Timestamp;
+use reelhouse_service::{Clock, SystemClock};
+use reelhouse_store::Store;
+
+use crate::settings::Settings;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// List jobs that wait, run, or were given up: id, asset, what, state, failed attempts, progress, time, last error.
+    List,
+    /// Give a job that was given up a new life, or a waiting one its turn now.
+    Retry {
+        /// Its id, as `list` shows it
+        id: String,
+    },
+    /// End a job for good; the asset shows an error for it.
+    Cancel {
+        /// Its id, as `list` shows it
+        id: String,
+    },
+}
+
+pub(crate) async fn run(settings: Settings, command: Command) -> anyhow::Result<ExitCode> {
+    let store = Store::attach(&settings.data_dir).await?;
+    let now_ms = SystemClock.now_ms();
+    match command {
+        Command::List => {
+            for job in store.jobs().await? {
+                let progress = job.progress.map_or("-".to_owned(), |done| format!("{:.0}%", done * 100.0));
+                println!(
+                    "{}  {}  {:<10}  {:<8}  {} failed  {progress:>4}  {:.0}  {}",
+                    job.id,
+                    job.asset_id,
+                    job.kind.as_str(),
+                    job.state.as_str(),
+                    job.failed_attempts,
+                    Timestamp::from_millisecond(job.run_at)?,
+                    job.last_error.unwrap_or_default()
+                );
+            }
+        }
+        Command::Retry { id } => ensure!(
+            store.retry_job(&id, now_ms).await?,
+            "there is no job {id} that could be retried; `reelhouse jobs list` shows them"
+        ),
+        Command::Cancel { id } => ensure!(
+            store.cancel_job(&id, now_ms).await?,
+            "there is no job {id} that could be canceled; `reelhouse jobs list` shows them"
+        ),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,331 @@
+//! HLS, thumbnails and storyboards: made in the background, delivered by URLs that are their own key.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+use reqwest::Response;
+use serde_json::Value;
+
+use crate::{
+    harness::{
+        Folder, TestServer, client, command, direct, eventually, expect, expect_error, files, reelhouse,
+    },
+    media::{self, made},
+};
+
+const PICTURE: [&str; 4] = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=13"];
+const SOUND: [&str; 4] = ["-f", "lavfi", "-i", "sine=duration=13"];
+const H264: [&str; 10] =
+    ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "50", "-c:a", "aac"];
+
+fn mp4() -> PathBuf {
+    made("derive.mp4", &[&PICTURE[..], &SOUND, &H264].concat())
+}
+
+fn mkv() -> PathBuf {
+    made("derive.mkv", &[&PICTURE[..], &SOUND, &H264].concat())
+}
+
+fn webm() -> PathBuf {
+    let encode = ["-c:v", "libvpx", "-cpu-used", "8", "-deadline", "realtime", "-c:a", "libopus", "-t", "5"];
+    made("derive.webm", &[&PICTURE[..], &SOUND, &encode].concat())
+}
+
+async fn upload(server: &TestServer, path: &Path) -> String {
+    let form = direct(path).text("enable_hls", "true").text("enable_thumbnail", "true");
+    let created = expect(201, server.post(form).send().await.unwrap()).await;
+    created["_id"].as_str().unwrap().to_owned()
+}
+
+async fn asset(server: &TestServer, id: &str) -> Value {
+    expect(200, server.get(&format!("/v1.3/assets/{id}")).send().await.unwrap()).await
+}
+
+/// Waits until nothing of it is under way.
+async fn settled(server: &TestServer, id: &str) -> Value {
+    let open = |status: &Value| matches!(status.as_str(), Some("pending" | "processing"));
+    eventually("it is made or given up", async || {
+        let asset = asset(server, id).await;
+        !open(&asset["hls"]["status"]) && !open(&asset["thumbnail"]["status"])
+    })
+    .await;
+    asset(server, id).await
+}
+
+/// Without a key.
+async fn fetch(url: &str) -> Response {
+    client().get(url).send().await.unwrap()
+}
+
+/// What ffmpeg says of a manifest, and how many frames it finds.
+fn decode(url: &str) -> (String, usize) {
+    let output = command("ffmpeg")
+        .args(["-v", "warning", "-nostdin", "-i", url, "-map", "0:v:0", "-f", "framemd5", "-"])
+        .output()
+        .unwrap();
+    let frames =
+        String::from_utf8_lossy(&output.stdout).lines().filter(|line| !line.starts_with('#')).count();
+    (String::from_utf8_lossy(&output.stderr).into_owned(), frames)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_asked_for_comes_true() {
+    let server = TestServer::start();
+    for (path, frames) in [(mp4(), 325), (mkv(), 325), (webm(), 125)] {
+        let id = upload(&server, &path).await;
+        let asset = settled(&server, &id).await;
+        assert_eq!(
+            (&asset["hls"]["status"], &asset["thumbnail"]["status"]),
+            (&"ready".into(), &"ready".into())
+        );
+        let manifest = asset["hls"]["manifest_url"].as_str().unwrap();
+        let (says, found) = decode(manifest);
+        assert_eq!((says.as_str(), found), ("", frames), "{}", path.display());
+
+        let picture = fetch(asset["thumbnail"]["representative_url"].as_str().unwrap()).await;
+        assert_eq!(picture.headers()["content-type"], "image/jpeg");
+        let picture = picture.bytes().await.unwrap();
+        assert!(picture.starts_with(&[0xFF, 0xD8, 0xFF]) && picture.len() < 100_000);
+    }
+    // Nothing is copied where the original serves.
+    let derived = files(&server.dir.path().join("derived"));
+    let media = derived.iter().filter(|path| path.ends_with("media.mp4")).count();
+    assert_eq!(media, 2, "{derived:?}");
+    server.assert_healthy();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn media_urls_are_their_own_key_and_no_other() {
+    let server = TestServer::start();
+    let id = upload(&server, &mp4()).await;
+    let asset = settled(&server, &id).await;
+    let manifest = asset["hls"]["manifest_url"].as_str().unwrap().to_owned();
+    let thumbnail = asset["thumbnail"]["representative_url"].as_str().unwrap().to_owned();
+    assert!(manifest.starts_with(&format!("{}/media/hls/{id}/", server.url)), "{manifest}");
+
+    let master = fetch(&manifest).await;
+    for (name, value) in [
+        ("content-type", "application/vnd.apple.mpegurl"),
+        ("access-control-allow-origin", "*"),
+        ("x-content-type-options", "nosniff"),
+        ("cache-control", "public, max-age=60"),
+    ] {
+        assert_eq!(master.headers()[name], value);
+    }
+    let master = master.text().await.unwrap();
+    let base = manifest.rsplit_once('/').unwrap().0;
+    let uris = |text: &str| {
+        text.lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let playlist = fetch(&format!("{base}/{}", uris(&master)[0])).await.text().await.unwrap();
+    assert!(
+        playlist.contains("#EXT-X-ENDLIST") && !playlist.contains("://") && !playlist.contains("/"),
+        "{playlist}"
+    );
+    let segments = uris(&playlist);
+    assert!(segments.len() >= 2);
+
+    let url = format!("{base}/{}", segments[1]);
+    let segment = fetch(&url).await;
+    assert_eq!(segment.headers()["cache-control"], "public, max-age=31536000, immutable");
+    let etag = segment.headers()["etag"].clone();
+    let length = segment.headers()["content-length"].clone();
+    let whole = segment.bytes().await.unwrap();
+    // A range that begins in what was made and ends in what was uploaded.
+    let part = client().get(&url).header("range", "bytes=100-9999").send().await.unwrap();
+    assert_eq!(part.status(), 206);
+    assert_eq!(part.headers()["content-range"], format!("bytes 100-9999/{}", whole.len()).as_str());
+    assert!(part.bytes().await.unwrap() == whole[100..=9999]);
+    let same = client().get(&url).header("if-none-match", &etag).send().await.unwrap();
+    assert_eq!(same.status(), 304);
+    let head = client().head(&url).send().await.unwrap();
+    assert_eq!((head.status().as_u16(), &head.headers()["content-length"]), (200, &length));
+    assert!(fetch(&url).await.bytes().await.unwrap() == whole);
+
+    let original = asset["original_url"].as_str().unwrap();
+    let back = fetch(original).await;
+    assert_eq!(
+        back.headers()["content-disposition"],
+        "inline; filename=\"derive.mp4\"; filename*=UTF-8''derive.mp4"
+    );
+    assert!(back.bytes().await.unwrap() == std::fs::read(mp4()).unwrap());
+
+    // One thing's token opens no other, and an altered one nothing.
+    let token = |url: &str| url.split('/').nth(6).unwrap().to_owned();
+    let forged = [
+        manifest.replace(&token(&manifest), &token(&thumbnail)),
+        manifest.replace(&token(&manifest), &token(original)),
+        original.replace(&token(original), &token(&manifest)),
+        manifest.replace(&token(&manifest), "0-00000000000000000000000000000000"),
+        manifest.replace("/media/hls/", "/media/original/"),
+        manifest.replace("/media/hls/", "/media/else/"),
+    ];
+    for url in forged {
+        let message = expect_error(403, "media_url_invalid", fetch(&url).await).await;
+        assert!(message.starts_with("This media URL is not valid"), "{message}");
+    }
+    for url in
+        [format!("{base}/main-99.m4s"), format!("{base}/index"), format!("{base}/..%2F..%2Freelhouse.db")]
+    {
+        expect_error(404, "resource_not_exist", fetch(&url).await).await;
+    }
+    expect(200, server.delete(&format!("/v1.3/assets/{id}")).send().await.unwrap()).await;
+    for url in [&manifest, &thumbnail, &url, original] {
+        expect_error(404, "resource_not_exist", fetch(url).await).await;
+    }
+    assert_eq!(files(&server.dir.path().join("derived")), Vec::<PathBuf>::new());
+    server.assert_healthy();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn media_urls_end_where_a_lifetime_is_set() {
+    let server = TestServer::start_with(&[("REELHOUSE_MEDIA_URL_TTL", "1")]);
+    let asset = server.create(&media::png()).await;
+    let asset = self::asset(&server, asset["_id"].as_str().unwrap()).await;
+    let url = asset["original_url"].as_str().unwrap();
+    assert_eq!(fetch(url).await.status(), 200);
+    eventually("it ends", async || fetch(url).await.status() == 403).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storyboard_is_made_when_first_asked_for() {
+    let server = TestServer::start();
+    let id = server.create(&mp4()).await["_id"].as_str().unwrap().to_owned();
+    let url = asset(&server, &id).await["storyboard_url"].as_str().unwrap().to_owned();
+    let text = fetch(&url).await;
+    assert_eq!(text.headers()["content-type"], "text/vtt");
+    let text = text.text().await.unwrap();
+    assert!(text.starts_with("WEBVTT") && text.contains("storyboard-0.jpg#xywh=0,0,160,90"), "{text}");
+    let sheet = fetch(&url.replace("storyboard.vtt", "storyboard-0.jpg")).await;
+    assert_eq!(sheet.headers()["content-type"], "image/jpeg");
+    assert_eq!(fetch(&url.replace("storyboard.vtt", "storyboard-9.jpg")).await.status(), 404);
+    server.assert_healthy();
+}
+
+/// A program that never ends, in ffmpeg's place.
+fn stubborn(folder: &Path) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let path = folder.join("stubborn");
+    let script = "#!/bin/sh\n[ \"$1\" = -version ] && { echo ffmpeg version stubborn; exit 0; }\ntrap '' TERM\nsleep 1000 & sleep 1000\n";
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn jobs(server: &TestServer, arguments: &[&str]) -> String {
+    let output = reelhouse(server.dir.path()).arg("jobs").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Processes that work below this folder.
+fn working_in(folder: &Path) -> usize {
+    let of =
+        |entry: std::io::Result<std::fs::DirEntry>| std::fs::read(entry.ok()?.path().join("cmdline")).ok();
+    let needle = folder.to_str().unwrap().as_bytes();
+    let lines = std::fs::read_dir("/proc").unwrap().filter_map(of);
+    lines.filter(|line| line.windows(needle.len()).any(|window| window == needle)).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_lists_cancels_and_retries() {
+    let tools = tempfile::TempDir::new().unwrap();
+    let ffmpeg = stubborn(tools.path());
+    let server = TestServer::start_with(&[("REELHOUSE_FFMPEG", ffmpeg.to_str().unwrap())]);
+    // A remux that never ends.
+    let created =
+        expect(201, server.post(direct(&mkv()).text("enable_hls", "true")).send().await.unwrap()).await;
+    let id = created["_id"].as_str().unwrap();
+    eventually("it runs", async || jobs(&server, &["list"]).contains("running")).await;
+    let line = jobs(&server, &["list"]);
+    assert!(line.contains(id) && line.contains("hls"), "{line}");
+    assert_eq!(asset(&server, id).await["hls"]["status"], "processing");
+    let job = line.split(' ').next().unwrap().to_owned();
+    jobs(&server, &["cancel", &job]);
+    assert_eq!(asset(&server, id).await["hls"]["status"], "error");
+    eventually("its attempt is gone", async || files(&server.dir.path().join("work")).is_empty()).await;
+    eventually("nothing runs on", async || working_in(&server.dir.path().join("work")) == 0).await;
+    assert!(jobs(&server, &["list"]).contains("canceled"));
+
+    // With the real one it succeeds.
+    let server = TestServer::start_in(server.stop(), &[]);
+    jobs(&server, &["retry", &job]);
+    assert_eq!(settled(&server, id).await["hls"]["status"], "ready");
+    assert_eq!(jobs(&server, &["list"]), "");
+    server.assert_healthy();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_an_asset_ends_its_jobs() {
+    let tools = tempfile::TempDir::new().unwrap();
+    let ffmpeg = stubborn(tools.path());
+    let server = TestServer::start_with(&[("REELHOUSE_FFMPEG", ffmpeg.to_str().unwrap())]);
+    let created =
+        expect(201, server.post(direct(&mkv()).text("enable_hls", "true")).send().await.unwrap()).await;
+    eventually("it runs", async || working_in(&server.dir.path().join("work")) > 0).await;
+    let path = format!("/v1.3/assets/{}", created["_id"].as_str().unwrap());
+    expect(200, server.delete(&path).send().await.unwrap()).await;
+    eventually("nothing runs on", async || working_in(&server.dir.path().join("work")) == 0).await;
+    eventually("its attempt is gone", async || files(&server.dir.path().join("work")).is_empty()).await;
+    server.assert_healthy();
+}
+
+/// Workers of their own beside a server without any.
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_may_be_processes_of_their_own() {
+    struct Killed(Child);
+    impl Drop for Killed {
+        fn drop(&mut self) {
+            let _ = self.0.kill().and_then(|()| self.0.wait());
+        }
+    }
+    let server = TestServer::start_with(&[("REELHOUSE_WORKERS", "0")]);
+    let id = upload(&server, &mp4()).await;
+    assert_eq!(asset(&server, &id).await["hls"]["status"], "pending");
+    let worker =
+        reelhouse(server.dir.path()).arg("worker").env("REELHOUSE_LOG", "warn").stdin(Stdio::null()).spawn();
+    let _worker = Killed(worker.unwrap());
+    assert_eq!(settled(&server, &id).await["hls"]["status"], "ready");
+    server.assert_healthy();
+}
+
+/// kill -9 at random moments: every acknowledged derivative ends ready or error, no file is without a row, and nothing that
+/// was started runs on. `REELHOUSE_TEST_KILLS` sets the rounds.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_derivative_is_lost_by_kill_9() {
+    let kills: u32 =
+        std::env::var("REELHOUSE_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(8);
+    let sources = [mp4(), mkv(), webm(), media::mp3(), media::png()];
+    let root = tempfile::TempDir::new().unwrap();
+    let mut dir = Folder::Lent(root.path().to_owned());
+    let mut ids = Vec::new();
+    let mut random = 0x9E37_79B9_7F4A_7C15_u64 ^ u64::from(std::process::id());
+    for round in 0..kills {
+        let server = TestServer::start_in(dir, &[]);
+        for path in [&sources[round as usize % sources.len()], &sources[(round as usize + 1) % sources.len()]]
+        {
+            ids.push(upload(&server, path).await);
+        }
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        tokio::time::sleep(Duration::from_millis((random >> 33) % 900)).await;
+        dir = server.kill();
+        eventually("its children die with it", async || working_in(&root.path().join("work")) == 0).await;
+    }
+    let server = TestServer::start_in(dir, &[]);
+    for id in ids {
+        let asset = settled(&server, &id).await;
+        assert_ne!(asset["hls"]["status"], "error", "{asset}");
+        assert_eq!(asset["thumbnail"]["status"], "ready", "{asset}");
+        if let Some(url) = asset["hls"]["manifest_url"].as_str() {
+            assert_eq!(fetch(url).await.status(), 200);
+        }
+    }
+    assert_eq!(files(&root.path().join("work")), Vec::<PathBuf>::new());
+    server.assert_healthy();
+}

@@ -1,0 +1,21 @@
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use http::HeaderMap;
+use reelhouse_api::{AssetId, Fault};
+use reelhouse_service::MediaScope;
+
+use crate::{App, deliver::deliver, error::Result};
+
+/// GET /media/{scope}/{asset_id}/{token}/{path}: what a media URL names. The URL is the key.
+pub(super) async fn media(
+    State(app): State<App>,
+    Path((scope, asset, token, path)): Path<(String, String, String, String)>,
+    request: HeaderMap,
+) -> Result<Response> {
+    // What we did not write, we do not explain.
+    let scope = MediaScope::parse(&scope).ok_or(Fault::MediaUrlInvalid)?;
+    let asset = AssetId::parse(&asset).ok_or(Fault::MediaUrlInvalid)?;
+    deliver(&request, app.service.media(scope, asset, &token, &path).await?)
+}

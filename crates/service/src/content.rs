@@ -1,0 +1,384 @@
+//! Bytes on their way out, and the one place that knows where they come from: an original, a file that was made, or a
+//! segment that exists only as a head and ranges of another file.
+
+use std::{borrow::Cow, fs::File, io, ops::Range, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use reelhouse_api::{AssetId, Fault, JobKind, MediaKind};
+use reelhouse_media::hls;
+use reelhouse_store::{AssetRecord, BlobKey, DerivativeRecord};
+use tokio::task::spawn_blocking;
+
+use crate::{
+    Caller, MediaScope, Service,
+    error::{Error, Result},
+    jobs::{HlsDetails, HlsSource, THUMBNAIL_FILE, VTT_FILE, hls_files},
+    service::CachedIndex,
+};
+
+/// What is delivered: pieces, one after the other.
+#[derive(Debug)]
+pub struct Content {
+    /// The bytes.
+    pub pieces: Vec<Piece>,
+    /// MIME type, from our own detection.
+    pub content_type: Cow<'static, str>,
+    /// Without quotes. Strong: the same bytes for ever.
+    pub etag: String,
+    /// How long a copy is good.
+    pub lifetime: Lifetime,
+    /// What a download is called.
+    pub filename: Option<String>,
+}
+
+/// A piece of a content.
+#[derive(Debug, Clone)]
+pub enum Piece {
+    /// In memory.
+    Bytes(Bytes),
+    /// Bytes of a file.
+    File(Arc<File>, Range<u64>),
+}
+
+impl Piece {
+    /// Bytes.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(_, range) => range.end - range.start,
+        }
+    }
+
+    /// A part of it; `within` lies inside.
+    pub fn part(&self, within: Range<u64>) -> Self {
+        match self {
+            Self::Bytes(bytes) => {
+                // A piece in memory is as long as a usize.
+                Self::Bytes(bytes.slice(within.start as usize..within.end as usize))
+            }
+            Self::File(file, range) => {
+                Self::File(file.clone(), range.start + within.start..range.start + within.end)
+            }
+        }
+    }
+}
+
+/// How long a copy is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// What this URL names never changes.
+    Forever,
+    /// It may change soon.
+    Short,
+    /// Only for who asked, and to be asked for again.
+    Private,
+}
+
+impl Content {
+    /// Bytes of all pieces.
+    pub fn size(&self) -> u64 {
+        self.pieces.iter().map(Piece::size).sum()
+    }
+}
+
+/// A file whose pieces are handed out.
+struct Opened {
+    file: Arc<File>,
+    size: u64,
+}
+
+impl Opened {
+    fn whole(self) -> Vec<Piece> {
+        vec![Piece::File(self.file, 0..self.size)]
+    }
+}
+
+impl Service {
+    /// The original of an asset of the caller's.
+    ///
+    /// # Errors
+    /// When the store fails, or has lost it.
+    pub async fn content(&self, caller: &Caller, id: AssetId) -> Result<Option<Content>> {
+        match self.store.asset(&caller.account, id).await? {
+            Some(asset) => self.original(asset, Lifetime::Private).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn original(&self, asset: AssetRecord, lifetime: Lifetime) -> Result<Option<Content>> {
+        let Some(opened) = self.open(BlobKey::Original(asset.id)).await? else {
+            // Deleted meanwhile: then there is none. Else it is lost, and that is not the caller's business to guess.
+            return match self.store.asset(&asset.account, asset.id).await? {
+                None => Ok(None),
+                Some(_) => Err(reelhouse_store::Error::BlobMissing { asset: asset.id }.into()),
+            };
+        };
+        Ok(Some(Content {
+            pieces: opened.whole(),
+            content_type: asset.file_type.map_or("application/octet-stream".into(), Into::into),
+            etag: asset.blake3.unwrap_or_default(),
+            lifetime,
+            filename: Some(asset.filename),
+        }))
+    }
+
+    async fn open(&self, key: BlobKey) -> Result<Option<Opened>> {
+        let Some(file) = self.store.blobs().open_file(&key).await? else { return Ok(None) };
+        let size = file.metadata().map_err(unreadable)?.len();
+        Ok(Some(Opened { file: Arc::new(file), size }))
+    }
+
+    /// The path of a URL that opens this, below the server's base.
+    pub fn media_url(&self, scope: MediaScope, id: AssetId, path: &str) -> String {
+        let token = self.media_urls.token(scope, id, self.now_seconds());
+        format!("/media/{}/{id}/{token}/{path}", scope.as_str())
+    }
+
+    /// What a media URL names. No key is asked for: the URL is one.
+    ///
+    /// # Errors
+    /// [`Fault::MediaUrlInvalid`] for a URL that was altered or has ended, [`Fault::ResourceNotExist`] when what it named is
+    /// gone.
+    pub async fn media(&self, scope: MediaScope, id: AssetId, token: &str, path: &str) -> Result<Content> {
+        if !self.media_urls.opens(scope, id, token, self.now_seconds()) {
+            return Err(Fault::MediaUrlInvalid.into());
+        }
+        let gone = || {
+            Error::Fault(Fault::ResourceNotExist { resource_id: id.to_string(), collection_name: "assets" })
+        };
+        let found = match scope {
+            MediaScope::Original => match self.store.asset_of_any(id).await? {
+                Some(asset) => self.original(asset, Lifetime::Forever).await?,
+                None => None,
+            },
+            MediaScope::Hls => self.hls(id, path).await?,
+            MediaScope::Thumbnail => self.thumbnail(id, path).await?,
+            MediaScope::Storyboard => self.storyboard(id, path).await?,
+        };
+        found.ok_or_else(gone)
+    }
+
+    /// What was made, if the path still names its folder; and the rest of the path.
+    async fn made<'a>(
+        &self,
+        id: AssetId,
+        kind: JobKind,
+        path: &'a str,
+    ) -> Result<Option<(DerivativeRecord, &'a str)>> {
+        let Some((folder, file)) = path.split_once('/') else { return Ok(None) };
+        let record = self.store.derivative(id, kind).await?;
+        Ok(record.filter(|record| record.folder == folder).map(|record| (record, file)))
+    }
+
+    async fn thumbnail(&self, id: AssetId, path: &str) -> Result<Option<Content>> {
+        let Some((record, THUMBNAIL_FILE)) = self.made(id, JobKind::Thumbnail, path).await? else {
+            return Ok(None);
+        };
+        let opened = self.open(record.file(THUMBNAIL_FILE)).await?;
+        Ok(opened.map(|opened| {
+            made_of(opened.whole(), "image/jpeg", &record.folder, THUMBNAIL_FILE, Lifetime::Forever)
+        }))
+    }
+
+    /// Made when first asked for: who asks first waits for it.
+    async fn storyboard(&self, id: AssetId, file: &str) -> Result<Option<Content>> {
+        let Some(file) = StoryboardFile::parse(file) else { return Ok(None) };
+        let since = tokio::time::Instant::now();
+        let record = loop {
+            if let Some(record) = self.store.derivative(id, JobKind::Storyboard).await? {
+                break record;
+            }
+            let Some(asset) = self.store.asset_of_any(id).await? else { return Ok(None) };
+            if asset.kind != Some(MediaKind::Video) || file != StoryboardFile::Text {
+                return Ok(None);
+            }
+            if since.elapsed() > STORYBOARD_PATIENCE {
+                return Err(Fault::Unavailable.into());
+            }
+            self.store.push_job(&asset.account, id, JobKind::Storyboard, self.clock.now_ms()).await?;
+            self.job_pushed.notify_one();
+            tokio::time::sleep(STORYBOARD_STEP).await;
+        };
+        let name = file.name();
+        let Some(opened) = self.open(record.file(name.clone())).await? else { return Ok(None) };
+        let content_type = if file == StoryboardFile::Text { "text/vtt" } else { "image/jpeg" };
+        Ok(Some(made_of(opened.whole(), content_type, &record.folder, &name, Lifetime::Short)))
+    }
+
+    async fn hls(&self, id: AssetId, path: &str) -> Result<Option<Content>> {
+        let Some((record, file)) = self.made(id, JobKind::Hls, path).await? else { return Ok(None) };
+        let Some(wanted) = HlsFile::parse(file) else { return Ok(None) };
+        let Some(cached) = self.hls_index(&record).await? else { return Ok(None) };
+        let index = &cached.index;
+        let folder = record.folder.clone();
+        let playlist = |text: String| {
+            made_of(
+                vec![Piece::Bytes(text.into())],
+                "application/vnd.apple.mpegurl",
+                &folder,
+                file,
+                Lifetime::Short,
+            )
+        };
+        Ok(match wanted {
+            HlsFile::Master => Some(playlist(index.master_playlist())),
+            HlsFile::Playlist(rendition) => index.media_playlist(rendition).map(playlist),
+            HlsFile::Init(rendition) => index.init_segment(rendition).map(|init| {
+                made_of(vec![Piece::Bytes(init.into())], "video/mp4", &folder, file, Lifetime::Forever)
+            }),
+            HlsFile::Segment(rendition, n) => match index.segment(rendition, n) {
+                Some(segment) => self.segment(&record, file, segment).await?,
+                None => None,
+            },
+        })
+    }
+
+    async fn segment(
+        &self,
+        record: &DerivativeRecord,
+        name: &str,
+        segment: hls::Segment,
+    ) -> Result<Option<Content>> {
+        let details: HlsDetails = serde_json::from_str(&record.details).unwrap_or_default();
+        let source = match details.source {
+            HlsSource::Original => BlobKey::Original(record.asset_id),
+            HlsSource::Media => record.file(hls_files::MEDIA),
+        };
+        let Some(Opened { file, .. }) = self.open(source).await? else { return Ok(None) };
+        let ranges = segment.ranges.into_iter().map(|range| Piece::File(file.clone(), range));
+        let pieces = std::iter::once(Piece::Bytes(segment.head.into())).chain(ranges).collect();
+        Ok(Some(made_of(pieces, "video/mp4", &record.folder, name, Lifetime::Forever)))
+    }
+
+    /// The index, read once and kept as long as there is room.
+    async fn hls_index(&self, record: &DerivativeRecord) -> Result<Option<Arc<CachedIndex>>> {
+        if let Some(cached) = self.hls_indices.get(&record.folder) {
+            return Ok(Some(cached));
+        }
+        let Some(Opened { file, size }) = self.open(record.file(hls_files::INDEX)).await? else {
+            return Ok(None);
+        };
+        let read = spawn_blocking(move || {
+            let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
+            std::os::unix::fs::FileExt::read_exact_at(&*file, &mut bytes, 0)?;
+            Ok::<_, io::Error>(hls::Index::from_bytes(&bytes))
+        });
+        let Some(index) = read.await?.map_err(unreadable)? else {
+            tracing::error!(folder = record.folder, "an index cannot be read; make it anew");
+            return Ok(None);
+        };
+        let cached = Arc::new(CachedIndex { index, size });
+        self.hls_indices.insert(record.folder.clone(), cached.clone());
+        Ok(Some(cached))
+    }
+}
+
+fn made_of(
+    pieces: Vec<Piece>,
+    content_type: &'static str,
+    folder: &str,
+    file: &str,
+    lifetime: Lifetime,
+) -> Content {
+    // The folder names one attempt, whose files never change.
+    Content {
+        pieces,
+        content_type: content_type.into(),
+        etag: format!("{folder}/{file}"),
+        lifetime,
+        filename: None,
+    }
+}
+
+fn unreadable(source: io::Error) -> Error {
+    reelhouse_store::Error::Io { what: "reading a blob", source }.into()
+}
+
+/// The longest a request waits for a storyboard that is being made.
+const STORYBOARD_PATIENCE: Duration = Duration::from_secs(20);
+const STORYBOARD_STEP: Duration = Duration::from_millis(200);
+
+/// A file of a storyboard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StoryboardFile {
+    Text,
+    Sheet(usize),
+}
+
+impl StoryboardFile {
+    fn parse(name: &str) -> Option<Self> {
+        if name == VTT_FILE {
+            return Some(Self::Text);
+        }
+        number(name.strip_prefix("storyboard-")?.strip_suffix(".jpg")?).map(Self::Sheet)
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Text => VTT_FILE.to_owned(),
+            Self::Sheet(n) => format!("storyboard-{n}.jpg"),
+        }
+    }
+}
+
+/// What a name in a playlist means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HlsFile {
+    Master,
+    Playlist(usize),
+    Init(usize),
+    Segment(usize, usize),
+}
+
+impl HlsFile {
+    /// `master.m3u8`; `main` and `audio-N` with `.m3u8`, `-init.mp4`, `-M.m4s`.
+    fn parse(name: &str) -> Option<Self> {
+        if name == "master.m3u8" {
+            return Some(Self::Master);
+        }
+        let rendition = |stem: &str| match stem {
+            "main" => Some(0),
+            _ => number(stem.strip_prefix("audio-")?).filter(|number| *number > 0),
+        };
+        if let Some(stem) = name.strip_suffix("-init.mp4") {
+            return rendition(stem).map(Self::Init);
+        }
+        if let Some(stem) = name.strip_suffix(".m3u8") {
+            return rendition(stem).map(Self::Playlist);
+        }
+        let (stem, n) = name.strip_suffix(".m4s")?.rsplit_once('-')?;
+        Some(Self::Segment(rendition(stem)?, number(n)?))
+    }
+}
+
+/// Digits without anything before them: one name for one thing.
+fn number(text: &str) -> Option<usize> {
+    let number: usize = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_playlists() {
+        for (name, file) in [
+            ("master.m3u8", Some(HlsFile::Master)),
+            ("main.m3u8", Some(HlsFile::Playlist(0))),
+            ("audio-2.m3u8", Some(HlsFile::Playlist(2))),
+            ("main-init.mp4", Some(HlsFile::Init(0))),
+            ("audio-1-init.mp4", Some(HlsFile::Init(1))),
+            ("main-0.m4s", Some(HlsFile::Segment(0, 0))),
+            ("audio-3-17.m4s", Some(HlsFile::Segment(3, 17))),
+            ("audio-0.m3u8", None),
+            ("main-01.m4s", None),
+            ("main-+1.m4s", None),
+            ("main-.m4s", None),
+            ("../master.m3u8", None),
+            ("index", None),
+        ] {
+            assert_eq!(HlsFile::parse(name), file, "{name}");
+        }
+    }
+}

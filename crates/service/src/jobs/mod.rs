@@ -1,0 +1,70 @@
+//! What jobs do: one file each. A job reads an original and writes into its attempt's folder; what it returns is kept with
+//! what it made.
+
+mod hls;
+mod storyboard;
+mod thumbnail;
+
+use std::path::{Path, PathBuf};
+
+use reelhouse_api::{JobKind, MediaKind, TechnicalMetadata};
+use reelhouse_store::{BlobKey, JobRecord};
+
+use crate::{
+    Service,
+    worker::{JobError, Progress},
+};
+
+pub(crate) use hls::{HlsDetails, HlsSource, files as hls_files};
+pub(crate) use storyboard::VTT_FILE;
+pub(crate) use thumbnail::FILE as THUMBNAIL_FILE;
+
+/// What a job works on.
+pub(crate) struct Input {
+    /// Where the original lies.
+    source: PathBuf,
+    kind: MediaKind,
+    facts: Box<TechnicalMetadata>,
+}
+
+/// Runs one attempt; returns how it was made, as JSON.
+pub(crate) async fn run(
+    service: &Service,
+    job: &JobRecord,
+    folder: &Path,
+    progress: &Progress,
+) -> Result<String, JobError> {
+    let asset = service.store.asset_of_any(job.asset_id).await?;
+    let asset = asset.ok_or_else(|| JobError::Fail("the asset is gone".to_owned()))?;
+    let input = Input {
+        source: service.store.blobs().path(&BlobKey::Original(asset.id)),
+        kind: asset.kind.ok_or_else(|| JobError::Fail("it is not known what the asset is".to_owned()))?,
+        facts: asset.technical_metadata.unwrap_or_default(),
+    };
+    match job.kind {
+        JobKind::Hls => hls::make(service, &input, folder, progress).await,
+        JobKind::Thumbnail => thumbnail::make(service, &input, folder).await,
+        JobKind::Storyboard => storyboard::make(service, &input, folder).await,
+    }
+}
+
+impl From<reelhouse_media::Error> for JobError {
+    fn from(error: reelhouse_media::Error) -> Self {
+        use reelhouse_media::Error as Media;
+        match error {
+            // It will be as broken tomorrow.
+            Media::Broken { .. } | Media::NotMedia { .. } => Self::Fail(error.to_string()),
+            // Killed for standing still, a full disk, a bug: nobody can tell, and it is tried only so often.
+            Media::NotInstalled { .. } | Media::Child(_) | Media::Ffmpeg(_) => Self::Retry(error.to_string()),
+        }
+    }
+}
+
+/// File work of a job, off the async threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, JobError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|stopped| JobError::Retry(stopped.to_string()))?
+        .map_err(|error| JobError::Retry(error.to_string()))
+}

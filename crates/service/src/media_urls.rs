@@ -1,0 +1,128 @@
+//! URLs that open one asset's media to whoever has them: no API key, nothing to guess, an end if one is set.
+
+use hmac::{Hmac, KeyInit, Mac};
+use reelhouse_api::AssetId;
+use sha2::{Digest, Sha256};
+
+/// Hex digits of a signature: 128 bits.
+const DIGITS: usize = 32;
+
+/// What a media URL opens. Each opens nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaScope {
+    /// Playlists and segments.
+    Hls,
+    /// The picture.
+    Thumbnail,
+    /// Many small pictures.
+    Storyboard,
+    /// What was uploaded.
+    Original,
+}
+
+impl MediaScope {
+    /// As it stands in the URL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hls => "hls",
+            Self::Thumbnail => "thumbnail",
+            Self::Storyboard => "storyboard",
+            Self::Original => "original",
+        }
+    }
+
+    /// Reads it back.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Hls, Self::Thumbnail, Self::Storyboard, Self::Original]
+            .into_iter()
+            .find(|scope| scope.as_str() == text)
+    }
+}
+
+/// Makes and checks the tokens of media URLs: `<end>-<signature>`, where `end` is in seconds since the epoch, 0 for none.
+#[derive(Clone)]
+pub(crate) struct MediaUrls {
+    key: Hmac<Sha256>,
+    /// Seconds; 0 for no end.
+    ttl: u64,
+}
+
+impl std::fmt::Debug for MediaUrls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MediaUrls").field("ttl", &self.ttl).finish_non_exhaustive()
+    }
+}
+
+impl MediaUrls {
+    pub(crate) fn new(secret: &str, ttl: u64) -> Self {
+        // Hashed first, so that any text is a key that fits; shorter than a block, it is padded with zeros.
+        let mut block = [0; 64];
+        block[..32].copy_from_slice(&Sha256::digest(secret.as_bytes()));
+        Self { key: Hmac::new(&block.into()), ttl }
+    }
+
+    /// A token that lives for one to two lifetimes: it changes only once in a lifetime, so that caches can hold on to it.
+    pub(crate) fn token(&self, scope: MediaScope, asset: AssetId, now: i64) -> String {
+        let end = now.unsigned_abs().checked_div(self.ttl).map_or(0, |period| (period + 2) * self.ttl);
+        format!("{end}-{}", self.signature(scope, asset, end))
+    }
+
+    /// Whether a token opens this, now.
+    pub(crate) fn opens(&self, scope: MediaScope, asset: AssetId, token: &str, now: i64) -> bool {
+        let Some((end, signature)) = token.split_once('-') else { return false };
+        let Ok(end) = end.parse::<u64>() else { return false };
+        let expected = self.signature(scope, asset, end);
+        let same: bool = subtle::ConstantTimeEq::ct_eq(expected.as_bytes(), signature.as_bytes()).into();
+        // The text must be the one we wrote: `007` is 7, too.
+        same && token.starts_with(&format!("{end}-")) && (end == 0 || now.unsigned_abs() < end)
+    }
+
+    fn signature(&self, scope: MediaScope, asset: AssetId, end: u64) -> String {
+        let mut mac = self.key.clone();
+        mac.update(format!("{}/{asset}/{end}", scope.as_str()).as_bytes());
+        let digits = mac.finalize().into_bytes();
+        digits.iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reelhouse_api::IdMaker;
+
+    use super::*;
+
+    #[test]
+    fn a_token_opens_what_it_was_made_for_and_nothing_else() {
+        let ids = IdMaker::default();
+        let (asset, other) = (ids.next(1, [1; 4]), ids.next(2, [2; 4]));
+        let urls = MediaUrls::new("secret", 0);
+        let token = urls.token(MediaScope::Hls, asset, 1000);
+        assert!(urls.opens(MediaScope::Hls, asset, &token, i64::MAX));
+        assert!(!urls.opens(MediaScope::Original, asset, &token, 1000));
+        assert!(!urls.opens(MediaScope::Hls, other, &token, 1000));
+        assert!(!MediaUrls::new("another", 0).opens(MediaScope::Hls, asset, &token, 1000));
+        assert!(!urls.opens(MediaScope::Hls, asset, &format!("0{token}"), 1000));
+        // Every bit counts.
+        for at in 0..token.len() {
+            for bit in 0..7 {
+                let mut bytes = token.clone().into_bytes();
+                bytes[at] ^= 1 << bit;
+                let altered = String::from_utf8(bytes).unwrap();
+                assert!(!urls.opens(MediaScope::Hls, asset, &altered, 1000), "{altered}");
+            }
+        }
+        for nonsense in ["", "-", "0-", "x-y", &token[1..]] {
+            assert!(!urls.opens(MediaScope::Hls, asset, nonsense, 1000));
+        }
+    }
+
+    #[test]
+    fn a_token_ends() {
+        let asset = IdMaker::default().next(1, [1; 4]);
+        let urls = MediaUrls::new("secret", 100);
+        let token = urls.token(MediaScope::Hls, asset, 1050);
+        assert_eq!(token, urls.token(MediaScope::Hls, asset, 1099));
+        assert!(urls.opens(MediaScope::Hls, asset, &token, 1199));
+        assert!(!urls.opens(MediaScope::Hls, asset, &token, 1200));
+    }
+}

@@ -1,0 +1,185 @@
+//! The loop that runs jobs: claim, keep the lease while the attempt runs, end it one way or another.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use reelhouse_store::JobRecord;
+use tokio::{
+    sync::watch,
+    time::{interval, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Service, jobs};
+
+/// How long a claim holds without a sign of life.
+const LEASE: Duration = Duration::from_secs(30);
+/// How often a sign of life is given, and progress noted.
+const HEARTBEAT: Duration = Duration::from_secs(3);
+/// The longest an idle worker sleeps: for jobs pushed by other processes, and clocks that jump.
+const POLL: Duration = Duration::from_secs(1);
+/// Before the second attempt; doubled before each further one.
+const FIRST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// Why an attempt failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JobError {
+    /// Another attempt may succeed.
+    #[error("{0}")]
+    Retry(String),
+    /// It will always be so.
+    #[error("{0}")]
+    Fail(String),
+}
+
+impl From<reelhouse_store::Error> for JobError {
+    fn from(error: reelhouse_store::Error) -> Self {
+        Self::Retry(error.to_string())
+    }
+}
+
+/// How far an attempt is, 0 to 1; told by the attempt, read by its heartbeat.
+pub(crate) type Progress = watch::Sender<f32>;
+
+impl Service {
+    /// Runs jobs, so many at once, until `shutdown`. `name` is this process's among all that work on the same data; a job
+    /// under way at the shutdown is given back.
+    pub async fn work(&self, name: &str, workers: usize, shutdown: CancellationToken) {
+        let sweeper = self.take_back_leases(&shutdown);
+        let workers = join_all((0..workers).map(|n| self.run_worker(format!("{name}/{n}"), &shutdown)));
+        tokio::join!(sweeper, workers);
+    }
+
+    async fn run_worker(&self, name: String, shutdown: &CancellationToken) {
+        while !shutdown.is_cancelled() {
+            match self.store.claim_job(&name, self.clock.now_ms(), millis(LEASE)).await {
+                Ok(Some(job)) => self.attempt(&job, shutdown).await,
+                Ok(None) => {
+                    tokio::select! {
+                        () = shutdown.cancelled() => {}
+                        () = self.job_pushed.notified() => {}
+                        () = sleep(self.until_next_job().await) => {}
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a job could not be claimed");
+                    sleep(POLL).await;
+                }
+            }
+        }
+    }
+
+    async fn until_next_job(&self) -> Duration {
+        let due = self.store.next_job_due().await.ok().flatten();
+        let wait =
+            due.map_or(POLL, |due| Duration::from_millis((due - self.clock.now_ms()).max(1).unsigned_abs()));
+        wait.min(POLL)
+    }
+
+    /// Leases of workers that died, wherever they were.
+    async fn take_back_leases(&self, shutdown: &CancellationToken) {
+        let mut ticks = interval(LEASE / 3);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            match self.store.take_back_leases(self.clock.now_ms(), None).await {
+                Ok(0) => {}
+                Ok(given_up) => tracing::warn!(given_up, "jobs whose workers died each time were given up"),
+                Err(error) => tracing::error!(%error, "leases could not be taken back"),
+            }
+        }
+    }
+
+    /// One attempt at a job, from its folder to its end.
+    #[tracing::instrument(skip_all, fields(job = job.id, kind = job.kind.as_str(), asset = %job.asset_id))]
+    async fn attempt(&self, job: &JobRecord, shutdown: &CancellationToken) {
+        let begun = std::time::Instant::now();
+        let folder = match self.store.begin_attempt(job).await {
+            Ok(folder) => folder,
+            Err(error) => return self.failed(job, &error.into()).await,
+        };
+        let progress = Progress::new(0.0);
+        let outcome = tokio::select! {
+            outcome = jobs::run(self, job, folder.path(), &progress) => outcome,
+            () = self.keep_lease(job, &progress) => {
+                tracing::warn!("the job is no longer ours");
+                return;
+            }
+            () = shutdown.cancelled() => {
+                if let Err(error) = self.store.release_job(job).await {
+                    tracing::error!(%error, "a job could not be given back; its lease will end");
+                }
+                return;
+            }
+        };
+        match outcome {
+            Ok(details) => match self.store.finish_job(job, folder, &details, self.clock.now_ms()).await {
+                Ok(true) => tracing::info!(ms = begun.elapsed().as_millis() as u64, details, "made"),
+                Ok(false) => tracing::warn!("the job is no longer ours"),
+                Err(error) => self.failed(job, &error.into()).await,
+            },
+            Err(error) => self.failed(job, &error).await,
+        }
+    }
+
+    /// Returns when the lease is lost.
+    async fn keep_lease(&self, job: &JobRecord, progress: &Progress) {
+        let mut ticks = interval(HEARTBEAT);
+        let mut ours_until = self.clock.now_ms().saturating_add(millis(LEASE));
+        loop {
+            ticks.tick().await;
+            let until = self.clock.now_ms().saturating_add(millis(LEASE));
+            match self.store.renew_lease(job, Some(f64::from(*progress.borrow())), until).await {
+                Ok(true) => ours_until = until,
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::error!(%error, "a lease could not be renewed");
+                    if self.clock.now_ms() > ours_until {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn failed(&self, job: &JobRecord, error: &JobError) {
+        tracing::warn!(%error, attempts = job.failed_attempts + 1, "an attempt failed");
+        let retry_at = match error {
+            JobError::Retry(_) => {
+                Some(self.clock.now_ms().saturating_add(millis(backoff(job.failed_attempts))))
+            }
+            JobError::Fail(_) => None,
+        };
+        if let Err(error) = self.store.fail_job(job, &error.to_string(), retry_at).await {
+            tracing::error!(%error, "a failed attempt could not be noted; its lease will end");
+        }
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Doubles with each failure; half to one and a half of it, so that what failed together does not return together.
+fn backoff(failures: i64) -> Duration {
+    let doubled = FIRST_BACKOFF * (1 << failures.clamp(0, 8));
+    let mut dice = [0; 2];
+    // Without randomness there is no jitter, which harms no one.
+    let _ = getrandom::fill(&mut dice);
+    doubled.mul_f64(0.5 + f64::from(u16::from_be_bytes(dice)) / f64::from(u16::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_doubles_and_scatters() {
+        for (failures, seconds) in [(0, 5.0), (1, 10.0), (3, 40.0), (100, 1280.0)] {
+            let waited = backoff(failures).as_secs_f64();
+            assert!((seconds * 0.5..=seconds * 1.5).contains(&waited), "{failures}: {waited}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The promises of the job table, on the real database.
+
+#![expect(clippy::unwrap_used, reason = "in a test it is the assertion")]
+
+use reelhouse_api::{AssetId, IdMaker, JobKind, JobState, MediaKind, Method, RenditionStatus, Status};
+use reelhouse_store::{
+    ApiKey, AssetRecord, JobRecord, KeyOrigin, MAX_FAILED_ATTEMPTS, MAX_LOST_LEASES, Removal, SERVER_WORKER,
+    Store,
+};
+use tempfile::TempDir;
+
+const LEASE: i64 = 30_000;
+
+struct Fixture {
+    folder: TempDir,
+    store: Store,
+    asset: AssetId,
+}
+
+/// A store with one asset that wants HLS.
+async fn fixture() -> Fixture {
+    let folder = TempDir::new().unwrap();
+    let store = Store::open(folder.path(), 0).await.unwrap();
+    store.add_key("a", &ApiKey::new("a-key-for-tests-only"), KeyOrigin::Created, false, 0).await.unwrap();
+    let asset = IdMaker::default().next(1000, [1; 4]);
+    let mut file = store.blobs().stage().await.unwrap();
+    file.push(b"bytes").await.unwrap();
+    let sealed = file.seal().await.unwrap();
+    let record = AssetRecord {
+        id: asset,
+        account: "a".to_owned(),
+        method: Method::Direct,
+        status: Status::Ready,
+        kind: Some(MediaKind::Video),
+        filename: "a.mp4".to_owned(),
+        file_type: Some("video/mp4".to_owned()),
+        size: Some(5),
+        duration: Some(5.0),
+        blake3: Some(sealed.blake3().to_owned()),
+        created_at: 1000,
+        hls_status: Some(RenditionStatus::Pending),
+        thumbnail_status: None,
+        hls_folder: None,
+        thumbnail_folder: None,
+        technical_metadata: None,
+    };
+    store.publish(sealed, &record).await.unwrap();
+    Fixture { folder, store, asset }
+}
+
+impl Fixture {
+    async fn claim(&self, now: i64) -> Option<JobRecord> {
+        self.store.claim_job("worker:1/0", now, LEASE).await.unwrap()
+    }
+
+    async fn status(&self) -> Option<RenditionStatus> {
+        self.store.asset("a", self.asset).await.unwrap().unwrap().hls_status
+    }
+
+    /// Makes one file and ends the job with it.
+    async fn finish(&self, job: &JobRecord) -> bool {
+        let attempt = self.store.begin_attempt(job).await.unwrap();
+        std::fs::write(attempt.path().join("index"), job.attempt()).unwrap();
+        self.store.finish_job(job, attempt, "{}", 5000).await.unwrap()
+    }
+
+    /// The derivatives on disk and the attempts under way.
+    fn folders(&self) -> (Vec<String>, usize) {
+        let asset = self.asset.to_string();
+        let derived = self.folder.path().join("derived").join(&asset[22..]).join(&asset);
+        let names = |path| {
+            let entries = std::fs::read_dir(path).into_iter().flatten();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+        };
+        (names(derived), names(self.folder.path().join("work")).len())
+    }
+
+    async fn assert_healthy(&self) {
+        let report = self.store.examine().await.unwrap();
+        assert_eq!(report.findings, []);
+    }
+}
+
+#[tokio::test]
+async fn a_job_is_pushed_with_its_asset_claimed_once_and_ends_with_its_result() {
+    let fixture = fixture().await;
+    assert_eq!(fixture.status().await, Some(RenditionStatus::Pending));
+    assert_eq!(fixture.claim(999).await, None, "not before its time");
+    let job = fixture.claim(1000).await.unwrap();
+    assert_eq!((job.kind, job.state, job.token), (JobKind::Hls, JobState::Running, 1));
+    assert_eq!(fixture.status().await, Some(RenditionStatus::Processing));
+    assert_eq!(fixture.claim(2000).await, None);
+    assert!(fixture.store.renew_lease(&job, Some(0.5), 99_000).await.unwrap());
+    assert_eq!(fixture.store.jobs().await.unwrap()[0].progress, Some(0.5));
+
+    assert!(fixture.finish(&job).await);
+    assert_eq!(fixture.status().await, Some(RenditionStatus::Ready));
+    assert_eq!(fixture.store.jobs().await.unwrap(), []);
+    assert_eq!(fixture.folders(), (vec![job.attempt()], 0));
+    let made = fixture.store.derivative(fixture.asset, JobKind::Hls).await.unwrap().unwrap();
+    assert_eq!((made.folder, made.bytes), (job.attempt(), job.attempt().len() as u64));
+    fixture.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn who_lost_the_lease_cannot_write() {
+    let fixture = fixture().await;
+    let late = fixture.claim(1000).await.unwrap();
+    fixture.store.take_back_leases(1000 + LEASE, None).await.unwrap();
+    assert!(fixture.store.renew_lease(&late, None, 1000 + LEASE).await.unwrap(), "it has not run out yet");
+    fixture.store.take_back_leases(1001 + LEASE, None).await.unwrap();
+    let next = fixture.claim(50_000).await.unwrap();
+    assert_eq!((next.token, next.lost_leases), (2, 1));
+
+    assert!(!fixture.store.renew_lease(&late, None, 99_000).await.unwrap());
+    assert!(!fixture.finish(&late).await);
+    fixture.store.fail_job(&late, "too late", None).await.unwrap();
+    fixture.store.release_job(&late).await.unwrap();
+    let running = fixture.store.jobs().await.unwrap();
+    assert_eq!((running[0].state, running[0].token, running[0].failed_attempts), (JobState::Running, 2, 0));
+    assert_eq!(fixture.folders(), (vec![], 0), "nothing of it remains");
+
+    assert!(fixture.finish(&next).await);
+    assert!(!fixture.finish(&late).await);
+    assert_eq!(fixture.folders(), (vec![next.attempt()], 0));
+    fixture.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn failures_and_lost_leases_are_capped_apart() {
+    let fixture = fixture().await;
+    let mut now = 1000;
+    for n in 1..=MAX_FAILED_ATTEMPTS {
+        let job = fixture.claim(now).await.unwrap();
+        now += 1000;
+        fixture.store.fail_job(&job, "again", Some(now)).await.unwrap();
+        if n < MAX_FAILED_ATTEMPTS {
+            assert_eq!(fixture.claim(now - 1).await, None, "the backoff is durable");
+        }
+    }
+    let dead = fixture.store.jobs().await.unwrap().remove(0);
+    assert_eq!((dead.state, dead.last_error.as_deref()), (JobState::Dead, Some("again")));
+    assert_eq!(fixture.status().await, Some(RenditionStatus::Error));
+
+    assert!(fixture.store.retry_job(&dead.id, now).await.unwrap());
+    assert_eq!(fixture.status().await, Some(RenditionStatus::Pending));
+    for n in 1..=MAX_LOST_LEASES {
+        fixture.claim(now).await.unwrap();
+        now += LEASE + 1;
+        let given_up = fixture.store.take_back_leases(now, None).await.unwrap();
+        assert_eq!(given_up, u64::from(n == MAX_LOST_LEASES));
+    }
+    assert_eq!(fixture.claim(now).await, None);
+    assert_eq!(fixture.status().await, Some(RenditionStatus::Error));
+    fixture.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn what_can_never_be_made_is_given_up_at_once_and_a_release_is_not_counted() {
+    let fixture = fixture().await;
+    let job = fixture.claim(1000).await.unwrap();
+    fixture.store.release_job(&job).await.unwrap();
+    let job = fixture.claim(1000).await.unwrap();
+    assert_eq!((job.token, job.failed_attempts, job.lost_leases), (2, 0, 0));
+    fixture.store.fail_job(&job, "broken", None).await.unwrap();
+    assert_eq!(fixture.store.jobs().await.unwrap()[0].state, JobState::Dead);
+    assert_eq!(fixture.status().await, Some(RenditionStatus::Error));
+}
+
+#[tokio::test]
+async fn deleting_ends_jobs_and_removes_what_was_made() {
+    let fixture = fixture().await;
+    let job = fixture.claim(1000).await.unwrap();
+    let attempt = fixture.store.begin_attempt(&job).await.unwrap();
+    assert_eq!(fixture.store.remove("a", fixture.asset, false, 2000).await.unwrap(), Removal::Removed);
+    assert_eq!(fixture.store.jobs().await.unwrap(), []);
+    assert!(!fixture.store.renew_lease(&job, None, 99_000).await.unwrap());
+    std::fs::write(attempt.path().join("index"), "x").unwrap();
+    assert!(!fixture.store.finish_job(&job, attempt, "{}", 3000).await.unwrap());
+    assert_eq!(fixture.folders(), (vec![], 0));
+    fixture.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn canceled_is_canceled() {
+    let fixture = fixture().await;
+    let job = fixture.claim(1000).await.unwrap();
+    assert!(fixture.store.cancel_job(&job.id, 2000).await.unwrap());
+    assert!(!fixture.store.cancel_job(&job.id, 2000).await.unwrap());
+    assert!(!fixture.finish(&job).await);
+    assert_eq!(fixture.status().await, Some(RenditionStatus::Error));
+    assert_eq!(fixture.claim(99_000).await, None);
+}
+
+/// The next server holds the folder's lock: the one before is gone, other processes' workers are not.
+#[tokio::test]
+async fn a_restart_takes_back_the_servers_own_leases_at_once() {
+    let Fixture { folder, store, asset } = fixture().await;
+    let name = format!("{SERVER_WORKER}1-1/0");
+    let job = store.claim_job(&name, 1000, LEASE).await.unwrap().unwrap();
+    let attempt = store.begin_attempt(&job).await.unwrap();
+    std::fs::write(attempt.path().join("half"), "x").unwrap();
+    std::mem::forget(attempt);
+    drop(store);
+    let store = Store::open(folder.path(), 2000).await.unwrap();
+    let fixture = Fixture { folder, store, asset };
+    assert_eq!(fixture.folders().1, 0, "what the attempt left is gone");
+    let job = fixture.claim(2000).await.unwrap();
+    assert_eq!((job.token, job.lost_leases), (2, 1));
+
+    let attempt = fixture.store.begin_attempt(&job).await.unwrap();
+    let Fixture { folder, store, asset } = fixture;
+    drop(store);
+    let store = Store::open(folder.path(), 3000).await.unwrap();
+    let fixture = Fixture { folder, store, asset };
+    assert_eq!((fixture.claim(3000).await, fixture.folders().1), (None, 1), "a worker of its own goes on");
+    assert!(fixture.store.finish_job(&job, attempt, "{}", 4000).await.unwrap());
+    fixture.assert_healthy().await;
+}
