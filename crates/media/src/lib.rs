@@ -1,4 +1,4 @@
-//! A file in, facts out. Knows no asset, no database, no HTTP.
+//! A file in, facts out; and how MP4 is served as HLS as it lies. Knows no asset, no database, no HTTP.
 //!
 //! Bytes are strangers'. Video and audio meet C code only in a child process that has its own limits and dies with us;
 //! images are decoded by safe Rust with bounds on pixels and memory. What comes back is read by pure functions.

@@ -1,6 +1,6 @@
 //! Files made by hand, whole and broken.
 
-use std::io::Cursor;
+use std::io::{Cursor, Seek, SeekFrom, Write};
 
 use proptest::prelude::*;
 
@@ -24,11 +24,21 @@ struct Made {
     /// Type of the NAL unit of sync samples.
     sync_unit: u8,
     with_stss: bool,
+    /// How much farther in the file samples lie than in what is made.
+    hole: u64,
 }
 
 impl Default for Made {
     fn default() -> Self {
-        Self { video: 13, sounds: vec![13], edits: Vec::new(), in_chunk: 1, sync_unit: 0x65, with_stss: true }
+        Self {
+            video: 13,
+            sounds: vec![13],
+            edits: Vec::new(),
+            in_chunk: 1,
+            sync_unit: 0x65,
+            with_stss: true,
+            hole: 0,
+        }
     }
 }
 
@@ -112,7 +122,10 @@ impl Made {
                     put_table(out, b"stts", &[1, count, duration]);
                     put_table(out, b"stsc", &[1, 1, in_chunk, 1]);
                     put_table(out, b"stsz", &[&[0, count], sizes].concat());
-                    put_table(out, b"stco", &[&[offsets.len() as u32], offsets].concat());
+                    put_full(out, b"co64", 0, 0, |out| {
+                        put32(out, offsets.len() as u32);
+                        offsets.iter().for_each(|offset| put64(out, u64::from(*offset) + self.hole));
+                    });
                     if is_video && self.with_stss {
                         let syncs: Vec<_> = (0..count).step_by(10).map(|number| number + 1).collect();
                         put_table(out, b"stss", &[&[syncs.len() as u32], &syncs[..]].concat());
@@ -250,6 +263,31 @@ fn what_ends_apart_is_in_the_last_segment_or_nowhere() {
     assert_eq!(with(13, 33), Err(Reason::TracksEndApart));
     assert_eq!(lasting(&with(26, 7).unwrap(), 0), [6.0, 20.0]);
     assert_eq!(with(27, 7), Err(Reason::TracksEndApart));
+}
+
+#[test]
+fn files_may_be_larger_than_four_gigabytes() {
+    let made = Made { hole: 5 << 30, ..Made::default() };
+    let (made_file, _) = made.file();
+    let index = {
+        // A file with a hole takes no room.
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&made_file[..8]).unwrap();
+        let mdat = be32(&made_file, 8).unwrap();
+        file.write_all(&[&[0, 0, 0, 1][..], b"mdat", &(u64::from(mdat) + made.hole).to_be_bytes()].concat())
+            .unwrap();
+        file.seek(SeekFrom::Start(made.hole + 16)).unwrap();
+        file.write_all(&made_file[16..]).unwrap();
+        let len = file.metadata().unwrap().len();
+        Index::read(&mut file, len).unwrap().unwrap()
+    };
+    let near = Made::default().read().unwrap();
+    for n in 0..3 {
+        let (far, near) = (index.segment(0, n).unwrap(), near.segment(0, n).unwrap());
+        assert_eq!(far.head, near.head);
+        let moved = near.ranges.iter().map(|range| range.start + made.hole..range.end + made.hole);
+        assert_eq!(far.ranges, moved.collect::<Vec<_>>());
+    }
 }
 
 #[test]
