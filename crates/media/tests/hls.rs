@@ -26,7 +26,7 @@ struct Clip {
     path: PathBuf,
 }
 
-const VIDEO: &str = "-f lavfi -i testsrc2=s=320x180:r=30:d=20";
+const VIDEO: &str = "-f lavfi -i testsrc2=s=160x90:r=30:d=20";
 const SOUND: &str = "-f lavfi -i sine=f=440:r=48000:d=20";
 const X264: &str = "-c:v libx264 -preset veryfast -g 60 -pix_fmt yuv420p -threads 2";
 const AAC: &str = "-c:a aac -b:a 128k -ac 2";
@@ -194,7 +194,7 @@ fn index_at_the_end_and_at_the_beginning() {
     assert!(playlist.ends_with("main-3.m4s\n#EXT-X-ENDLIST\n"));
     let master = served.master();
     assert!(master.contains("CODECS=\"avc1.640"), "{master}");
-    assert!(master.contains(",mp4a.40.2\",RESOLUTION=320x180,FRAME-RATE=30.000\nmain.m3u8\n"), "{master}");
+    assert!(master.contains(",mp4a.40.2\",RESOLUTION=160x90,FRAME-RATE=30.000\nmain.m3u8\n"), "{master}");
     // Both tracks in one piece, nearly.
     for n in 0..4 {
         assert!(served.index.segment(0, n).unwrap().ranges.len() <= 10);
@@ -247,13 +247,13 @@ fn trims_at_whole_groups() {
 fn pictures_are_upright() {
     let turned = "-i SOURCE -c copy -metadata:s:v rotate=90";
     let served = check(&Clip::both("lying.mp4", "").remade("turned.mov", turned), 1);
-    assert!(served.master().contains("RESOLUTION=180x320"), "{}", served.master());
+    assert!(served.master().contains("RESOLUTION=90x160"), "{}", served.master());
 }
 
 #[test]
 fn pixels_that_are_not_square() {
     let served = check(&Clip::both("wide.mp4", "-vf setsar=4/3"), 1);
-    assert!(served.master().contains("RESOLUTION=427x180"));
+    assert!(served.master().contains("RESOLUTION=213x90"));
 }
 
 #[test]
@@ -348,7 +348,9 @@ fn what_cannot_be_served_says_why() {
     let hevc = "-c:v libx265 -preset ultrafast -x265-params log-level=none -tag:v hvc1";
     assert_eq!(refusal(hevc), Reason::VideoCodec("hvc1".to_owned()));
     let x264 = "-c:v libx264 -preset veryfast";
-    for uncommon in ["-pix_fmt yuv420p10le", "-pix_fmt yuv444p", "-pix_fmt yuv420p -flags +ildct+ilme"] {
+    for uncommon in
+        ["-pix_fmt yuv420p10le", "-pix_fmt yuv444p", "-pix_fmt yuv420p -s 160x96 -flags +ildct+ilme"]
+    {
         assert_eq!(refusal(&format!("{x264} {uncommon}")), Reason::NotCommonH264);
     }
     assert_eq!(refusal(&format!("{sound} {X264} -c:a ac3")), Reason::AudioCodec("ac-3".to_owned()));

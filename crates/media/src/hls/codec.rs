@@ -414,7 +414,7 @@ fn descriptor(mut bytes: &[u8], wanted: u8) -> Option<&[u8]> {
     }
 }
 
-/// The type of the first NAL unit of a sample that is a slice; `None` when the bytes end before one.
+/// What kind of picture a slice belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Picture {
     /// Decoding can begin here, and nothing shown later needs what lies before.
@@ -423,6 +423,7 @@ pub(super) enum Picture {
 }
 
 impl Picture {
+    /// Of the first byte of a NAL unit; `None` when it is no slice.
     pub(super) fn of(unit: u8) -> Option<Self> {
         match unit & 31 {
             5 => Some(Self::Idr),

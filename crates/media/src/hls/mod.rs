@@ -4,8 +4,8 @@
 //! [`Index`] is made once; it answers everything afterwards without the file. What cannot be served so is refused with a
 //! [`Reason`], and has to be rewritten.
 //!
-//! The way of a file: [`source`] reads tracks and their samples, [`timeline`] says when they are shown, [`cut`] where
-//! segments begin, [`index`] packs it; [`segment`] and [`playlist`] write. Every number is a stranger's.
+//! The way of a file: `source` reads tracks and their samples, `timeline` says when they are shown, `cut` where
+//! segments begin, `index` packs it; `segment` and `playlist` write. Every number is a stranger's.
 
 mod codec;
 mod cut;
