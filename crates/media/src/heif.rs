@@ -647,6 +647,10 @@ mod tests {
 
     /// A grid of two AV1 tiles of 64x48, turned a quarter clockwise, with an alpha plane.
     fn file() -> Vec<u8> {
+        file_of(b"tile1", b"tile2")
+    }
+
+    fn file_of(left: &[u8], right: &[u8]) -> Vec<u8> {
         let infe =
             |id: u8, kind: &[u8; 4]| put(b"infe", &[&[2, 0, 0, 0, 0, id, 0, 0][..], kind, b"\0"].concat());
         let items = [infe(1, b"grid"), infe(2, b"av01"), infe(3, b"av01"), infe(4, b"av01")].concat();
@@ -656,21 +660,23 @@ mod tests {
             put(b"ispe", &[0, 0, 0, 0, 0, 0, 0, 128, 0, 0, 0, 48]),
             put(b"pixi", &[0, 0, 0, 0, 3, 10, 10, 10]),
             put(b"irot", &[3]),
+            put(b"ispe", &[0, 0, 0, 0, 0, 0, 0, 64, 0, 0, 0, 48]),
             put(b"auxC", b"\0\0\0\0urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0"),
         ]
         .concat();
-        let associations = [0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 3, 1, 2, 0x83, 0, 4, 1, 4];
+        let associations = [0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 3, 1, 2, 0x83, 0, 2, 1, 4, 0, 3, 1, 4, 0, 4, 1, 5];
         let iprp = [put(b"ipco", &properties), put(b"ipma", &associations)].concat();
         // The grid's own bytes lie in idat, the tiles' at the file's end.
-        let location = |id: u8, method: u8, offset: u32, len: u8| {
-            [&[0, id, 0, method, 0, 0, 0, 1][..], &offset.to_be_bytes(), &[0, 0, 0, len]].concat()
+        let location = |id: u8, method: u8, offset: u32, len: usize| {
+            let len = u32::try_from(len).unwrap();
+            [&[0, id, 0, method, 0, 0, 0, 1][..], &offset.to_be_bytes(), &len.to_be_bytes()].concat()
         };
         let meta = |end: u32| {
             let locations = [
                 &[1, 0, 0, 0, 0x44, 0, 0, 3][..],
                 &location(1, 1, 0, 8),
-                &location(2, 0, end, 5),
-                &location(3, 0, end + 5, 5),
+                &location(2, 0, end, left.len()),
+                &location(3, 0, end + u32::try_from(left.len()).unwrap(), right.len()),
             ]
             .concat();
             let boxes = [
@@ -685,7 +691,7 @@ mod tests {
             put(b"meta", &[&[0; 4][..], &boxes].concat())
         };
         let len = meta(0).len();
-        [meta(u32::try_from(len).unwrap()), b"tile1tile2".to_vec()].concat()
+        [meta(u32::try_from(len).unwrap()), left.to_vec(), right.to_vec()].concat()
     }
 
     fn read_bytes(bytes: &[u8]) -> Result<Picture, &'static str> {
@@ -701,6 +707,45 @@ mod tests {
         assert_eq!(picture.stream, b"\x12\0tile1\x12\0tile2");
         let cut = &file()[..file().len() - 1];
         assert_eq!(read_bytes(cut).unwrap_err(), "its tables point behind its end");
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "tests make their own files")]
+    fn coded(color: &str, size: &str) -> Vec<u8> {
+        let source = format!("color={color}:size={size}");
+        let output = std::process::Command::new("ffmpeg")
+            .args(["-v", "error", "-nostdin", "-f", "lavfi", "-i", &source, "-frames:v", "1"])
+            .args(["-c:v", "libaom-av1", "-cpu-used", "8", "-pix_fmt", "yuv420p", "-f", "obu", "pipe:1"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        // An item has no delimiter.
+        output.stdout[2..].to_vec()
+    }
+
+    #[tokio::test]
+    async fn tiles_become_one_picture() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, out) = (folder.path().join("grid.avif"), folder.path().join("out.jpg"));
+        let file = file_of(&coded("red", "64x48"), &coded("blue", "64x48"));
+        std::fs::write(&source, file).unwrap();
+        let media = crate::Media::start(Config::default()).await.unwrap();
+        let facts = examine(&media.spawner, &media.config, &source).await.unwrap();
+        media.thumbnail(&source, facts.kind, &facts.technical, &out).await.unwrap();
+        let image = image::open(&out).unwrap().into_rgb8();
+        // Turned a quarter clockwise, what was left is above.
+        assert_eq!(image.dimensions(), (48, 128));
+        let (above, below) = (image.get_pixel(24, 30).0, image.get_pixel(24, 100).0);
+        assert!(above[0] > 200 && above[2] < 60 && below[2] > 200 && below[0] < 60, "{above:?} {below:?}");
+    }
+
+    #[test]
+    fn tiles_shrink_without_seams() {
+        let size = |width, height| Resolution { width, height };
+        // A phone's: 4032x3024 in tiles of 512.
+        let (factor, tile) = shrunk(size(512, 512), size(4032, 3024), size(640, 480));
+        assert_eq!((factor, tile), (4, size(128, 128)));
+        assert_eq!(shrunk(size(500, 500), size(4000, 3000), size(640, 480)).0, 4);
+        assert_eq!(shrunk(size(511, 511), size(4032, 3024), size(640, 480)).0, 1);
     }
 
     proptest! {

@@ -141,7 +141,7 @@ fn arguments(
         add(&[&format!("-disposition:a:{n}"), if n == 0 { "default" } else { "0" }]);
     }
     add(&["-map_metadata", "-1", "-map_chapters", "-1", "-max_muxing_queue_size", "4096"]);
-    add(&["-avoid_negative_ts", "auto", "-f", "mp4"]);
+    add(&["-avoid_negative_ts", "auto", "-write_tmcd", "0", "-f", "mp4"]);
     Ok(arguments)
 }
 

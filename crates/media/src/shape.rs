@@ -80,7 +80,8 @@ pub(crate) fn matrix(stream: &VideoStream) -> &'static str {
     }
 }
 
-/// From PQ or HLG to what any screen shows: BT.709, limited range.
+/// From PQ or HLG to what any screen shows: BT.709, limited range. White paper (203 nits) stays nearly white; what is
+/// brighter is pressed together, up to 1000 nits.
 pub(crate) fn tone_map(stream: &VideoStream, abilities: Abilities) -> String {
     let hlg = stream.color_transfer.as_deref() == Some("arib-std-b67");
     if !abilities.zscale {
@@ -89,8 +90,8 @@ pub(crate) fn tone_map(stream: &VideoStream, abilities: Abilities) -> String {
     let transfer = if hlg { "arib-std-b67" } else { "smpte2084" };
     // Said explicitly: many files name the transfer and forget the rest.
     format!(
-        "format=yuv444p10le,zscale=tin={transfer}:min=bt2020nc:pin=bt2020:rin={}:t=linear:npl=100,format=gbrpf32le,\
-         zscale=p=bt709,tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:p=bt709:r=tv,format=yuv420p",
+        "format=yuv444p10le,zscale=tin={transfer}:min=bt2020nc:pin=bt2020:rin={}:t=linear:npl=203,format=gbrpf32le,\
+         zscale=p=bt709,tonemap=tonemap=mobius:param=0.5:peak=5:desat=0,zscale=t=bt709:m=bt709:p=bt709:r=tv,format=yuv420p",
         if stream.color_range.as_deref() == Some("pc") { "full" } else { "limited" }
     )
 }
@@ -99,16 +100,16 @@ pub(crate) fn tone_map(stream: &VideoStream, abilities: Abilities) -> String {
 /// highlights shift a little.
 fn approximate_tone_map(hlg: bool) -> String {
     let linear = if hlg {
-        // In units of 100 nits, of a screen of 1000.
-        "10*if(lte(val/maxval,0.5),pow(val/maxval,2)/3,(exp((val/maxval-0.55991073)/0.17883277)+0.28466892)/12)"
+        // In units of 203 nits, the white of paper, on a screen of 1000.
+        "4.926*if(lte(val/maxval,0.5),pow(val/maxval,2)/3,(exp((val/maxval-0.55991073)/0.17883277)+0.28466892)/12)"
     } else {
-        "100*pow(max(pow(val/maxval,1/78.84375)-0.8359375,0)/(18.8515625-18.6875*pow(val/maxval,1/78.84375)),1/0.1593017578125)"
+        "49.26*pow(max(pow(val/maxval,1/78.84375)-0.8359375,0)/(18.8515625-18.6875*pow(val/maxval,1/78.84375)),1/0.1593017578125)"
     };
     // Stored, reused; Reinhard's curve with white at 1000 nits, then the gamma of a screen.
-    let curve = format!("maxval*pow(min((st(0,{linear})*(1+ld(0)/100))/(1+ld(0)),1),1/2.2)");
+    let curve = format!("maxval*pow(min((st(0,{linear})*(1+ld(0)/25))/(1+ld(0)),1),1/2.2)");
     format!(
         "scale=in_color_matrix=bt2020,format=gbrp12le,lutrgb=r='{curve}':g='{curve}':b='{curve}',\
-         colorchannelmixer=1.35:-0.3:-0.05:0:-0.07:1.08:-0.01:0:-0.01:-0.06:1.07:0,\
+         colorchannelmixer=1.66:-0.59:-0.07:0:-0.12:1.13:-0.01:0:-0.02:-0.1:1.12:0,\
          scale=out_color_matrix=bt709:out_range=tv,format=yuv420p"
     )
 }

@@ -170,4 +170,19 @@ mod tests {
         assert_eq!(shown.get_pixel(1, 0).0, [255, 0, 0]);
         assert_eq!(shown.get_pixel(0, 0).0, [255, 255, 255]);
     }
+
+    #[test]
+    fn colours_of_wide_screens_stay_the_same_colours() {
+        let profile = ColorProfile::new_display_p3().encode().unwrap();
+        let image = RgbImage::from_pixel(4, 4, image::Rgb([180, 60, 60]));
+        let within = Resolution { width: 4, height: 4 };
+        let shown = |profile: Option<&[u8]>| {
+            show(image.clone().into(), Orientation::NoTransforms, profile, within).unwrap().get_pixel(1, 1).0
+        };
+        let [red, green, blue] = shown(Some(&profile));
+        assert!(red > 190 && green < 56 && blue < 60, "{red} {green} {blue}");
+        for nonsense in [&b"nonsense"[..], &profile[..200]] {
+            assert_eq!(shown(Some(nonsense)), [180, 60, 60]);
+        }
+    }
 }

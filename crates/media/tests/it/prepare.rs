@@ -296,3 +296,53 @@ async fn a_rung_of_the_ladder() {
     prepared.assert_encoded("ladder");
     assert_eq!(prepared.size(), (320, 180));
 }
+
+#[tokio::test]
+async fn old_and_odd_containers() {
+    let both = format!("{PICTURE} {SOUND}");
+    let cover = made("cover.png", "-f lavfi -i color=green:size=300x300 -frames:v 1");
+    for (name, arguments) in [
+        ("old.wmv", format!("{both} -c:v wmv2 -b:v 1M -c:a wmav2")),
+        ("old.flv", format!("{both} -c:v flv -b:v 1M -c:a libmp3lame -ar 44100")),
+        ("old.mpg", format!("{both} -c:v mpeg1video -b:v 1M -c:a mp2")),
+        ("small.3gp", format!("{both} -vf scale=352:288 -r 15 -c:v h263 -b:v 300k -c:a aac -ar 8000 -ac 1")),
+        (
+            "dv.avi",
+            format!(
+                "{both} -vf scale=720:576,setsar=16/15 -t 2 -c:v dvvideo -pix_fmt yuv420p -ar 48000 -ac 2 -c:a pcm_s16le"
+            ),
+        ),
+        ("theora.ogv", format!("{both} -c:v libtheora -b:v 1M -c:a libvorbis")),
+        (
+            "timecode.mov",
+            format!("{both} -t 2 -c:v prores_ks -profile:v 0 -timecode 01:00:00:00 -c:a pcm_s16le"),
+        ),
+        ("silent.mkv", format!("{PICTURE} -c:v libx265 -preset ultrafast -x265-params log-level=none")),
+        (
+            "cover.mp4",
+            format!(
+                "{both} -i {} -map 0 -map 1 -map 2 -c:v:0 mpeg4 -c:v:1 png -disposition:v:1 attached_pic -c:a aac",
+                cover.display()
+            ),
+        ),
+    ] {
+        let prepared = prepare(&made(name, &arguments)).await;
+        prepared.assert_encoded(name);
+        assert!(prepared.drift() <= 0.1, "{name}: {}", prepared.drift());
+    }
+}
+
+#[tokio::test]
+async fn cut_without_encoding() {
+    let whole = made("whole.ts", &format!("{PICTURE} {SOUND} -c:v mpeg2video -b:v 2M -g 25 -bf 2 -c:a mp2"));
+    // In the middle of a group of pictures.
+    let bytes = fs::read(&whole).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let start = bytes.len() / 3 / 188 * 188;
+    let cut = crate::clips::of_bytes(folder.path(), "cut.ts", &bytes[start..]);
+    prepare(&cut).await.assert_encoded("cut.ts");
+
+    let listed = made("whole.mp4", &format!("{PICTURE} {SOUND} -c:v mpeg4 -g 50 -bf 2 -c:a aac"));
+    let listed = made("edit-list.mp4", &format!("-ss 1.3 -i {} -c copy", listed.display()));
+    prepare(&listed).await.assert_encoded("edit-list.mp4");
+}
