@@ -33,6 +33,9 @@ pub mod because {
 /// The most channels that are kept.
 const MAX_CHANNELS: u32 = 6;
 
+/// Containers that do not say when a picture is shown: copied, reordered pictures come in the wrong order.
+const UNTIMED: [&str; 2] = ["avi", "h264"];
+
 /// How much work a plan is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -87,6 +90,10 @@ impl Plan {
     pub fn transcode(facts: &TechnicalMetadata, because: &'static str) -> Self {
         let video = shape::main_video(facts).map(|stream| {
             let mut reasons = reasons_of_video(stream);
+            let container = facts.file_container_format.as_deref().unwrap_or_default();
+            if UNTIMED.contains(&container) {
+                reasons.push(because::TIMESTAMPS);
+            }
             if because != because::AUDIO && !reasons.contains(&because) {
                 reasons.push(because);
             }
@@ -250,6 +257,14 @@ mod tests {
         assert_eq!(picture.video.as_ref().unwrap().how, How::Encode(vec![because::SEGMENT_TOO_LONG]));
         assert_eq!(picture.audio[0].how, How::Copy);
         assert_eq!(picture.to_string(), "transcode (segment too long)");
+    }
+
+    #[test]
+    fn pictures_without_times_are_not_copied() {
+        let mut facts = facts(Some(H264), &[("aac", 2)]);
+        facts.file_container_format = Some("avi".to_owned());
+        assert_eq!(Plan::remux(&facts), None);
+        assert_eq!(Plan::transcode(&facts, because::AUDIO).to_string(), "transcode (timestamps)");
     }
 
     #[test]

@@ -19,8 +19,12 @@ use crate::{
 const GOP: u32 = 2;
 /// Seconds by which sound and picture may be apart.
 const APART: f64 = 0.03;
+/// Seconds by which copied tracks may begin apart; a source that was cut in the middle of its pictures is apart by more.
+const COPIED_APART: f64 = 0.2;
 /// A sound that is longer than its picture by more seconds is no sloppy cut: the last picture stays until it ends.
 const HELD: f64 = 1.0;
+/// Frames a second of a track whose times stand on no grid.
+const MAX_RATE: f64 = 60.0;
 /// Frames a second that are believed of a track with a steady rate.
 const MAX_STEADY_RATE: f64 = 121.0;
 
@@ -29,7 +33,8 @@ impl Media {
     /// its own; a failed run leaves nothing there. No run writes more than `max_bytes`.
     ///
     /// # Errors
-    /// [`Error::Ffmpeg`] when it does not come to its end, or its result is not what was planned.
+    /// [`Error::Ffmpeg`] when it does not come to its end, or its result is not what was planned. Where a remux fails so,
+    /// a plan that encodes because of [`TIMESTAMPS`](crate::because::TIMESTAMPS) may not.
     pub async fn prepare(
         &self,
         source: &Path,
@@ -57,6 +62,12 @@ impl Media {
         let (spawner, config) = (&self.spawner, &self.config);
         ffmpeg::work(spawner, config, command, &folder, max_bytes, timing.seconds, progress).await?;
         self.see(&made, plan).await?;
+        if matches!(plan.video, Some(Track { how: How::Copy, .. })) {
+            let timing = timing::measure(&self.spawner, &self.config, &made, timing.seconds).await?;
+            if begin_apart(&timing) {
+                return Err(Failure::NoResult("its tracks begin apart".to_owned()).into());
+            }
+        }
         tokio::fs::rename(&made, out).await?;
         progress.send_replace(1.0);
         Ok(())
@@ -83,6 +94,13 @@ impl Media {
             && all(&audios, "aac");
         if as_planned { Ok(()) } else { Err(no_result(format!("{videos:?} and {audios:?}"))) }
     }
+}
+
+/// Copied tracks cannot be made to begin together.
+fn begin_apart(timing: &Timing) -> bool {
+    let starts = || timing.tracks.values().map(|(start, _)| *start);
+    let (first, last) = (starts().fold(f64::MAX, f64::min), starts().fold(f64::MIN, f64::max));
+    last - first > COPIED_APART
 }
 
 /// Everything between the input and the name of the output.
@@ -176,7 +194,7 @@ fn video(
     if let Some(seconds) = hold {
         filters.push(format!("tpad=stop_mode=clone:stop_duration={seconds:.3}"));
     }
-    let rate = stream.avg_fps.or(stream.fps).unwrap_or(25.0);
+    let rate = rate(stream);
     let mut words: Vec<String> =
         ["-c:v", "libx264", "-preset", "veryfast", "-crf", "21", "-profile:v", "high"]
             .map(str::to_owned)
@@ -184,20 +202,37 @@ fn video(
     let mut add = |more: &[&str]| words.extend(more.iter().map(|word| (*word).to_owned()));
     add(&["-level:v", level(size.width, size.height, rate), "-vf", &filters.join(",")]);
     add(&["-force_key_frames", &format!("expr:gte(t,n_forced*{GOP})"), "-forced-idr", "1"]);
-    add(&["-g", "600", "-sc_threshold", "0", "-x264-params", "open-gop=0", "-fps_mode", "vfr"]);
-    if !is_steady(stream) {
-        // Frames keep their times to the millisecond, not to a grid that the track does not have.
-        add(&["-enc_time_base", "1/1000"]);
-    }
+    add(&["-g", "600", "-sc_threshold", "0", "-x264-params", "open-gop=0"]);
+    // On the grid that its times stand on, holes filled: each frame keeps its time, and none is held for so long that
+    // its segment grows too long.
+    add(&["-fps_mode", "cfr", "-r", &exact(rate)]);
     add(&["-color_range", "tv", "-colorspace", "bt709", "-color_trc", "bt709", "-color_primaries", "bt709"]);
     Some(words)
 }
 
-/// Whether its frames stand on a grid.
-fn is_steady(stream: &VideoStream) -> bool {
-    match (stream.fps, stream.avg_fps) {
-        (Some(base), Some(average)) => (base - average).abs() <= base * 0.01 && base < MAX_STEADY_RATE,
-        _ => false,
+/// Frames a second of the result: the rate of the grid that the source's times stand on, where it is believable.
+fn rate(stream: &VideoStream) -> f64 {
+    let average = stream.avg_fps.or(stream.fps).unwrap_or(25.0);
+    let base = stream.fps.unwrap_or(average);
+    let rate = if shape::is_interlaced(stream) {
+        // The base may count half pictures.
+        average.min(MAX_RATE)
+    } else if base <= MAX_RATE || base <= MAX_STEADY_RATE && (base - average).abs() <= base * 0.01 {
+        base
+    } else {
+        MAX_RATE
+    };
+    // Slide shows: a keyframe every two seconds needs a frame there.
+    if rate < 2.0 { rate * (2.0 / rate).ceil() } else { rate }
+}
+
+/// The facts round; television's rates are fractions.
+fn exact(rate: f64) -> String {
+    let whole = (rate * 1.001).round();
+    if (rate * 1.001 - whole).abs() < 0.002 && (rate - whole).abs() > 0.005 {
+        format!("{:.0}/1001", whole * 1000.0)
+    } else {
+        format!("{rate:.3}")
     }
 }
 
@@ -244,6 +279,26 @@ fn audio(n: usize, stream: Option<&AudioStream>, end: Option<f64>) -> Vec<String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates() {
+        let rate = |base: f64, average: f64, scan: &str| {
+            let stream = VideoStream {
+                fps: Some(base),
+                avg_fps: Some(average),
+                scan_type: Some(scan.to_owned()),
+                ..VideoStream::default()
+            };
+            exact(rate(&stream))
+        };
+        assert_eq!(rate(29.97, 29.97, "progressive"), "30000/1001");
+        assert_eq!(rate(23.976, 23.976, "progressive"), "24000/1001");
+        assert_eq!(rate(25.0, 24.3, "progressive"), "25.000");
+        assert_eq!(rate(50.0, 25.0, "interlaced"), "25.000");
+        assert_eq!(rate(120.0, 119.9, "progressive"), "120.000");
+        assert_eq!(rate(90_000.0, 31.2, "progressive"), "60.000");
+        assert_eq!(rate(0.1, 0.1, "progressive"), "2.000");
+    }
 
     #[test]
     fn levels() {

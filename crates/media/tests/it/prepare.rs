@@ -126,6 +126,7 @@ async fn what_does_not_play_everywhere_is_encoded() {
     let both = format!("{PICTURE} {SOUND}");
     for (name, arguments, size) in [
         ("vp9.webm", format!("{both} -c:v libvpx-vp9 -cpu-used 8 -c:a libopus"), (640, 360)),
+        ("h264.avi", format!("{both} -c:v libx264 -preset veryfast -pix_fmt yuv420p -bf 3 -c:a aac"), (640, 360)),
         ("mpeg4.avi", format!("{both} -c:v mpeg4 -q:v 5 -bf 2 -c:a libmp3lame"), (640, 360)),
         ("deep.mkv", format!("{both} -c:v libx265 -preset ultrafast -x265-params log-level=none -pix_fmt yuv420p10le -c:a ac3"), (640, 360)),
         ("prores.mov", format!("{both} -c:v prores_ks -profile:v 0 -c:a pcm_s16le"), (640, 360)),
@@ -177,9 +178,8 @@ async fn frames_at_their_own_times_keep_them() {
         lines.lines().filter_map(|line| line.trim_end_matches(',').parse().ok()).collect()
     };
     let (before, after) = (times(&source), times(&prepared.path));
-    assert_eq!(before.len(), after.len());
-    for (a, b) in before.iter().zip(&after) {
-        assert!((a - b).abs() <= 0.02, "{a} {b}");
+    for time in before {
+        assert!(after.iter().any(|other| (time - other).abs() <= 0.01), "{time}");
     }
 }
 
@@ -341,6 +341,24 @@ async fn cut_without_encoding() {
     let start = bytes.len() / 3 / 188 * 188;
     let cut = crate::clips::of_bytes(folder.path(), "cut.ts", &bytes[start..]);
     prepare(&cut).await.assert_encoded("cut.ts");
+
+    let whole = made(
+        "whole-264.ts",
+        &format!("{PICTURE} {SOUND} -c:v libx264 -preset veryfast -pix_fmt yuv420p -g 50 -bf 3 -c:a aac"),
+    );
+    let bytes = fs::read(&whole).unwrap();
+    let start = bytes.len() / 3 / 188 * 188;
+    let cut = crate::clips::of_bytes(folder.path(), "cut-264.ts", &bytes[start..]);
+    let media = Media::start(Config::default()).await.unwrap();
+    let facts = facts(&media, &cut).await.technical;
+    let own = tempfile::tempdir().unwrap();
+    let plan = Plan::remux(&facts).unwrap();
+    let copied = media
+        .prepare(&cut, &facts, &plan, &own.path().join("out.mp4"), 1 << 30, &watch::channel(0.0).0)
+        .await;
+    assert!(copied.unwrap_err().to_string().contains("apart"));
+    assert_eq!(fs::read_dir(own.path()).unwrap().count(), 0);
+    prepare_as(&cut, |facts| Plan::transcode(facts, because::TIMESTAMPS)).await.assert_encoded("cut-264.ts");
 
     let listed = made("whole.mp4", &format!("{PICTURE} {SOUND} -c:v mpeg4 -g 50 -bf 2 -c:a aac"));
     let listed = made("edit-list.mp4", &format!("-ss 1.3 -i {} -c copy", listed.display()));
