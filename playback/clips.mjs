@@ -59,7 +59,7 @@ const recipes = {
   "60-fps": { copied: true, rate: 60 },
   ntsc: { copied: true, rate: "30000/1001" },
   vfr: { rate: 50, filter: "select='not(mod(n\\,2))*lt(n\\,200)+gte(n\\,200)*lt(mod(n\\,5)\\,3)*not(between(n\\,400\\,412))'", vfr: true },
-  rotated: { size: [360, 640], filter: "transpose=cclock", turn: true },
+  rotated: { size: [360, 640], filter: "transpose=clock", turn: true },
   interlaced: {
     under: { rate: 50, filter: "tinterlace=interleave_top" },
     video: [...plain, "-flags", "+ildct+ilme", "-x264-params", "tff=1"],

@@ -3,6 +3,7 @@
 // The number is the frame's place at the clip's nominal rate; a second of sound begins with a beep (`sound`).
 
 export const BLOCKS = 16;
+export const PARITIES = [[0, 5, 10], [1, 2, 6, 11], [2, 7, 8], [0, 3, 4, 9]];
 
 /** Where the blocks are in a picture of this size. */
 export function layout(width, height) {
@@ -14,7 +15,7 @@ export function layout(width, height) {
 export function codeSource(width, height, rate, duration) {
   const { block } = layout(width, height);
   const bit = (of) => `mod(floor(N/pow(2\\,${of}))\\,2)`;
-  const parity = `1-mod(${bit("(X-12)")}+${bit("(X-8)")}+${bit("(X-4)")}\\,2)`;
+  const parity = PARITIES.map((bits, k) => `eq(X\\,${12 + k})*(1-mod(${bits.map(bit).join("+")}\\,2))`).join("+");
   return (
     `color=black:size=${BLOCKS}x1:rate=${rate}:duration=${duration},format=gray,` +
     `geq=lum='255*if(lt(X\\,12)\\,${bit("X")}\\,${parity})',` +
@@ -28,7 +29,7 @@ export function decode(levels) {
   const high = Math.max(...levels);
   if (high - low < 60) return null;
   const bits = Array.from(levels, (level) => (level > (low + high) / 2 ? 1 : 0));
-  for (let k = 0; k < 4; k++) if (bits[12 + k] !== 1 - ((bits[k] + bits[k + 4] + bits[k + 8]) % 2)) return null;
+  for (let k = 0; k < 4; k++) if (bits[12 + k] !== 1 - (PARITIES[k].reduce((sum, bit) => sum + bits[bit], 0) % 2)) return null;
   return bits.slice(0, 12).reduce((n, bit, k) => n + bit * 2 ** k, 0);
 }
 
