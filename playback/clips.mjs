@@ -19,6 +19,7 @@ const aac = ["-c:a", "aac", "-b:a", "96k"];
  * `copied`: its pictures must come back as they are; `size`, `rate`, `duration`: of what is drawn; `filter`: behind the numbers;
  * `under`: before them; `turn`: stored on its side, with a matrix that shows it upright; `tracks`: of sound; `soundFor`: its
  * duration; `then`: arguments of a copying second pass; `doubled`: twice the frames are right as well;
+ * `vfr`: its frames keep no distance; `cover`: a still picture beside the sound;
  * `lateSound`: seconds of picture before the sound begins, which may come back silent or not at all.
  */
 const defaults = {
@@ -40,6 +41,7 @@ const defaults = {
   then: null,
   doubled: false,
   lateSound: 0,
+  vfr: false,
   cover: false,
 };
 

@@ -3,6 +3,7 @@ import { createReadStream, existsSync, mkdirSync, statSync, writeFileSync } from
 import { createServer } from "node:http";
 import { extname, join } from "node:path";
 
+import { codecsIn, peak, playlist } from "./checks.mjs";
 import { ffmpeg, ffprobe } from "./run.mjs";
 
 const types = { ".m3u8": "application/vnd.apple.mpegurl", ".m4s": "video/mp4", ".mp4": "video/mp4", ".jpg": "image/jpeg" };
@@ -28,7 +29,7 @@ export async function serve(folder) {
 }
 
 /** Writes `folder`/main.m3u8 and thumbnail.jpg for a clip. */
-export async function reference(clip, folder) {
+export async function reference(clip, folder, segment = 6) {
   mkdirSync(folder, { recursive: true });
   const path = await clip.path();
   const video = clip.video
@@ -40,22 +41,21 @@ export async function reference(clip, folder) {
         ]
     : [];
   const copyable = clip.audio?.includes("aac");
-  const audio = clip.audio ? ["-map", "0:a:0", ...(copyable ? ["-c:a", "copy"] : ["-c:a", "aac", "-b:a", "160k"])] : [];
+  const audio = clip.audio ? ["-map", "0:a:0", ...(copyable ? ["-c:a", "copy", ...(clip.extension === "ts" ? ["-bsf:a", "aac_adtstoasc"] : [])] : ["-c:a", "aac", "-b:a", "160k"])] : [];
   await ffmpeg([
-    ...["-y", "-v", "error", "-i", path, ...video, ...audio, "-f", "hls", "-hls_time", "6", "-hls_playlist_type", "vod"],
+    ...["-y", "-v", "error", "-i", path, ...video, ...audio, "-f", "hls", "-hls_time", String(segment), "-hls_playlist_type", "vod"],
     ...["-hls_flags", "independent_segments", "-hls_segment_type", "fmp4", "-hls_segment_filename", join(folder, "s%d.m4s")],
     join(folder, "media.m3u8"),
   ]);
   const { out } = await ffprobe(["-v", "error", "-show_streams", "-of", "json", join(folder, "media.m3u8")]);
   const { streams } = JSON.parse(out);
   const picture = streams.find((stream) => stream.codec_type === "video");
-  const { playlist, peak } = await import("./checks.mjs");
   const serving = await serve(folder);
   const media = await playlist(`${serving.url}/media.m3u8`);
   const attributes = [`BANDWIDTH=${Math.ceil(await peak(media))}`, `CODECS="${await codecsOf(media)}"`];
   if (picture) attributes.push(`RESOLUTION=${picture.width}x${picture.height}`, `FRAME-RATE=${ratio(picture.avg_frame_rate).toFixed(3)}`);
   await serving.close();
-  writeFileSync(join(folder, "main.m3u8"), `#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-STREAM-INF:${attributes.join(",")}\nmedia.m3u8\n`);
+  writeFileSync(join(folder, "main.m3u8"), `#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:${attributes.join(",")}\nmedia.m3u8\n`);
   const still = clip.video || clip.cover ? ["-i", path, "-vf", "scale='min(640,iw)':-2"] : ["-i", path, "-filter_complex", "showwavespic=640x360"];
   await ffmpeg(["-y", "-v", "error", ...still, "-frames:v", "1", "-pix_fmt", "yuvj420p", "-q:v", "5", join(folder, "thumbnail.jpg")]);
 }
@@ -63,6 +63,5 @@ export async function reference(clip, folder) {
 const ratio = (text) => text.split("/")[0] / text.split("/")[1];
 
 async function codecsOf(media) {
-  const { codecsIn } = await import("./checks.mjs");
   return codecsIn(await media.segments[0].init()).join(",");
 }
