@@ -1,6 +1,6 @@
 # `make run` shows it working, `make test` proves it. Both install what they need.
 
-.PHONY: run test lint unit conformance build bench-ingest bench-list bench-derive
+.PHONY: run test lint unit conformance build playback bench-ingest bench-list bench-derive
 
 run: ffmpeg
 	@scripts/install.sh curl=curl
@@ -27,6 +27,12 @@ conformance: ffmpeg build
 	@[ -x .venv/bin/python ] || python3 -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -r conformance/requirements.txt
 	.venv/bin/python -m unittest discover -s conformance
+
+# What is called ready, played in Chromium with hls.js; before it, whether the harness tells wrong manifests from right ones.
+playback: ffmpeg build
+	@scripts/install.sh chromium=chromium
+	cd playback && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund --silent
+	cd playback && node --test --test-concurrency=1 --test-reporter=spec harness.test.mjs hls.test.mjs
 
 build:
 	cargo build --locked

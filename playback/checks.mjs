@@ -181,13 +181,16 @@ export async function isThumbnail(clip, url) {
 
 /** All that can be known without a player: {"name of the check": [what is wrong], …} and what was found. */
 export async function inspect(clip, manifest, source) {
+  const playlists = await playlistsTell(clip, manifest, source);
+  // Without its end a playlist is a live one: decoding it would never end either.
+  if (playlists.some((wrong) => wrong.includes("ENDLIST"))) return { decodes: ["not tried"], frames: [], sync: [], playlists };
   const messages = await decodes(clip, manifest);
   const made = await examine(manifest, clip);
   return {
     decodes: messages,
     frames: [...sameFrames(clip, source, made), ...sameDuration(source, made)],
     sync: inSync(clip, source, made),
-    playlists: await playlistsTell(clip, manifest, source),
+    playlists,
   };
 }
 

@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, test } from "node:test";
 
 import { inspect, isThumbnail } from "./checks.mjs";
 import { clip, clips } from "./clips.mjs";
 import { decode, PARITIES } from "./code.mjs";
 import { examine } from "./media.mjs";
 import { openPlayer } from "./player.mjs";
-import { reference, serve } from "./reference.mjs";
+import { reference, serve as serveFolder } from "./reference.mjs";
 
 const good = clips.find(({ name }) => name === "moov-first");
 let dir, player, source;
@@ -26,19 +26,23 @@ after(async () => {
   if (dir) rmSync(dir, { recursive: true });
 });
 
-/** Plays a copy of the good manifest after `spoil(folder, server)`. */
+const servers = [];
+afterEach(() => Promise.all(servers.splice(0).map((server) => server.close())));
+
+async function serve(folder) {
+  const server = await serveFolder(folder);
+  servers.push(server);
+  return server;
+}
+
+/** A copy of the good manifest after `spoil(folder, server)`. */
 async function spoiled(spoil) {
   const folder = mkdtempSync(join(dir, "spoiled-"));
   cpSync(join(dir, "good"), folder, { recursive: true });
   const server = await serve(folder);
-  try {
-    await spoil(folder, server);
-    const manifest = `${server.url}/main.m3u8`;
-    return { played: await player.play(manifest, good, source), inspect: () => inspect(good, manifest, source), close: server.close };
-  } catch (error) {
-    await server.close();
-    throw error;
-  }
+  await spoil(folder, server);
+  const manifest = `${server.url}/main.m3u8`;
+  return { play: () => player.play(manifest, good, source), inspect: () => inspect(good, manifest, source) };
 }
 
 const edit = (path, change) => writeFileSync(path, change(readFileSync(path, "utf8")));
@@ -56,25 +60,21 @@ test("numbers are read back, and only upright", () => {
 });
 
 test("a right manifest passes", async () => {
-  const { played, inspect, close } = await spoiled(() => {});
-  assert.deepEqual(played.problems, []);
+  const { play, inspect } = await spoiled(() => {});
+  assert.deepEqual((await play()).problems, []);
   assert.deepEqual(await inspect(), { decodes: [], frames: [], sync: [], playlists: [] });
-  await close();
   const server = await serve(join(dir, "good"));
   assert.deepEqual(await isThumbnail(good, `${server.url}/thumbnail.jpg`), []);
-  await server.close();
 });
 
 test("a missing segment is told", async () => {
-  const { played, close } = await spoiled((_, server) => server.faults.set("s1.m4s", "missing"));
-  tells(played.problems, /fragLoadError 404/);
-  await close();
+  const { play } = await spoiled((_, server) => server.faults.set("s1.m4s", "missing"));
+  tells((await play()).problems, /fragLoadError 404/);
 });
 
 test("a slow segment is told as standing still", async () => {
-  const { played, close } = await spoiled((_, server) => server.faults.set("s1.m4s", 6000));
-  tells(played.problems, /stands still|never done with the seek|bufferStalled/);
-  await close();
+  const { play } = await spoiled((_, server) => server.faults.set("s1.m4s", 6000));
+  tells((await play()).problems, /stands still|never done with the seek|bufferStalled/);
 });
 
 test("a gap is told: a segment left out of the playlist", async () => {
@@ -87,7 +87,6 @@ test("a gap is told: a segment left out of the playlist", async () => {
   const found = await inspect(good, `${server.url}/main.m3u8`, source);
   assert.notDeepEqual(found.frames, []);
   tells(found.playlists, /by EXTINF|after the one before ends/);
-  await server.close();
 });
 
 test("a picture that stands still under running sound is told", async () => {
@@ -97,7 +96,6 @@ test("a picture that stands still under running sound is told", async () => {
   const server = await serve(folder);
   const { problems } = await player.play(`${server.url}/main.m3u8`, good, source);
   tells(problems, /picture stands still|wrong frames|stands still/);
-  await server.close();
 });
 
 test("sound that comes late is told", async () => {
@@ -108,11 +106,10 @@ test("sound that comes late is told", async () => {
   const { sync } = await inspect(good, `${server.url}/main.m3u8`, source);
   tells(sync, /sound begins \d+ ms after/);
   tells(sync, /beep comes/);
-  await server.close();
 });
 
 test("playlists that lie are told", async () => {
-  const { inspect, close } = await spoiled((folder) => {
+  const { inspect } = await spoiled((folder) => {
     edit(join(folder, "main.m3u8"), (text) =>
       text.replace("#EXT-X-INDEPENDENT-SEGMENTS\n", "").replace(/BANDWIDTH=\d+/, "BANDWIDTH=1000").replace("avc1.64", "avc1.42").replace("640x360", "360x640").replace(/FRAME-RATE=[\d.]+/, "FRAME-RATE=30.000"),
     );
@@ -120,5 +117,4 @@ test("playlists that lie are told", async () => {
   });
   const { playlists } = await inspect();
   for (const pattern of [/CODECS/, /BANDWIDTH/, /RESOLUTION/, /FRAME-RATE/, /TARGETDURATION/, /ENDLIST/, /INDEPENDENT/]) tells(playlists, pattern);
-  await close();
 });

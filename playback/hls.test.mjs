@@ -27,7 +27,7 @@ after(async () => {
 
 for (const clip of clips) {
   if (only && !only.includes(clip.name)) continue;
-  test(clip.name, async (t) => {
+  test(clip.name, { timeout: 180_000 }, async (t) => {
     const path = await clip.path();
     let asset;
     await t.test("becomes ready", async (t) => {
