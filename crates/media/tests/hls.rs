@@ -10,7 +10,7 @@ use std::{
     process::{Command, Output},
 };
 
-use reelhouse_media::hls::{Index, Reason};
+use reelhouse_media::hls::{CopyCodec, Index, Reason, master_playlist};
 use tempfile::TempDir;
 
 #[expect(clippy::disallowed_methods, reason = "tests start the real tools")]
@@ -24,6 +24,8 @@ fn run(program: &str, args: &[&str]) -> Output {
 struct Clip {
     folder: TempDir,
     path: PathBuf,
+    /// What is taken besides H.264.
+    copy: Vec<CopyCodec>,
 }
 
 const VIDEO: &str = "-f lavfi -i testsrc2=s=160x90:r=30:d=20";
@@ -36,11 +38,16 @@ impl Clip {
     fn make(name: &str, args: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("none");
-        Self { folder, path }.remade(name, args)
+        Self { folder, path, copy: Vec::new() }.remade(name, args)
     }
 
     fn both(name: &str, args: &str) -> Self {
         Self::make(name, &format!("{VIDEO} {SOUND} {X264} {AAC} {args}"))
+    }
+
+    fn copied(mut self, codec: CopyCodec) -> Self {
+        self.copy.push(codec);
+        self
     }
 
     /// Made of what it was, which `args` call `SOURCE`.
@@ -58,7 +65,7 @@ impl Clip {
     fn index(&self) -> Result<Index, Reason> {
         let mut file = fs::File::open(&self.path).unwrap();
         let len = file.metadata().unwrap().len();
-        Index::read(&mut file, len).unwrap()
+        Index::read(&mut file, len, &self.copy).unwrap()
     }
 
     fn refusal(&self) -> Reason {
@@ -72,9 +79,16 @@ impl Clip {
         let index = Index::from_bytes(&bytes).unwrap();
         assert_eq!(index, read);
         let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+        fs::write(folder.path().join("master.m3u8"), master_playlist(&[("", &index)])).unwrap();
+        self.write(&index, folder.path());
+        let source_len = self.path.metadata().unwrap().len();
+        Served { folder, index, index_len: bytes.len() as u64, source_len }
+    }
+
+    /// Writes what an index of it names, besides the multivariant playlist.
+    fn write(&self, index: &Index, folder: &Path) {
+        let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).unwrap();
         let mut source = fs::File::open(&self.path).unwrap();
-        write("master.m3u8", index.master_playlist().as_bytes());
         for rendition in 0..index.rendition_count() {
             let stem = if rendition == 0 { "main".to_owned() } else { format!("audio-{rendition}") };
             write(&format!("{stem}.m3u8"), index.media_playlist(rendition).unwrap().as_bytes());
@@ -90,7 +104,6 @@ impl Clip {
                 write(&format!("{stem}-{n}.m4s"), &bytes);
             }
         }
-        Served { folder, index, index_len: bytes.len() as u64, source_len: source.metadata().unwrap().len() }
     }
 }
 
@@ -107,7 +120,7 @@ impl Served {
     }
 
     fn master(&self) -> String {
-        self.index.master_playlist()
+        master_playlist(&[("", &self.index)])
     }
 
     fn playlist(&self) -> String {
@@ -124,9 +137,13 @@ impl Served {
 
 /// Hashes of the decoded pictures.
 fn pictures(path: &Path) -> Vec<String> {
+    pictures_of(path, "0:v:0")
+}
+
+fn pictures_of(path: &Path, stream: &str) -> Vec<String> {
     let path = path.to_str().unwrap();
     let args =
-        ["-v", "warning", "-i", path, "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "framemd5", "-"];
+        ["-v", "warning", "-i", path, "-map", stream, "-fps_mode", "passthrough", "-f", "framemd5", "-"];
     let output = run("ffmpeg", &args);
     let lines = String::from_utf8(output.stdout).unwrap();
     let hashes = lines.lines().filter(|line| !line.starts_with('#'));
@@ -341,6 +358,149 @@ fn few_places_to_cut_and_many() {
     assert_eq!(check(&every(1, "d=10"), 0).lasting(0), [6.0, 4.0]);
 }
 
+const X265: &str = "-c:v libx265 -preset ultrafast -threads 2 -tag:v hvc1 -x265-params";
+const CLOSED: &str = "log-level=none:keyint=60:min-keyint=60:scenecut=0:open-gop=0:bframes=3";
+const SVT_AV1: &str = "-c:v libsvtav1 -preset 12 -g 60";
+const HDR10: &str = "-pix_fmt yuv420p10le -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc";
+
+#[test]
+fn hevc_that_is_copied() {
+    let clip = Clip::make("hevc.mp4", &format!("{VIDEO} {SOUND} {X265} {CLOSED} -pix_fmt yuv420p {AAC}"));
+    assert_eq!(clip.refusal(), Reason::VideoCodec("hvc1".to_owned()));
+    let served = check(&clip.copied(CopyCodec::Hevc), 1);
+    assert_eq!(served.lasting(0), [6.0, 6.0, 6.0, 2.0]);
+    let master = served.master();
+    assert!(master.contains("CODECS=\"hvc1.1.6.L60.90,mp4a.40.2\",RESOLUTION=320x180"), "{master}");
+    assert!(!master.contains("VIDEO-RANGE"), "{master}");
+}
+
+#[test]
+fn hevc_of_high_dynamic_range() {
+    let params = "hdr10=1:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc";
+    let args = format!("{VIDEO} {SOUND} {X265} {CLOSED}:{params} {HDR10} {AAC}");
+    for more in ["", "-movflags -write_colr"] {
+        let clip = Clip::make("hdr.mp4", &format!("{args} {more}")).copied(CopyCodec::Hevc);
+        let served = check(&clip, 1);
+        let master = served.master();
+        assert!(master.contains("CODECS=\"hvc1.2.4.L60.90,"), "{master}");
+        assert!(master.contains(",VIDEO-RANGE=PQ\n"), "{master}");
+    }
+}
+
+#[test]
+fn hevc_whose_parameters_are_among_the_pictures() {
+    let args = format!("{VIDEO} {X265} {CLOSED}:repeat-headers=1 -pix_fmt yuv420p -tag:v hev1");
+    let clip = Clip::make("hev1.mp4", &args).copied(CopyCodec::Hevc);
+    // They are those of the sample entry.
+    let served = check(&clip, 0);
+    let init = served.index.init_segment(0).unwrap();
+    let has = |name: &[u8]| init.windows(4).any(|found| found == name);
+    assert!(has(b"hvc1") && !has(b"hev1"));
+    // Others than it has.
+    let mut bytes = fs::read(&clip.path).unwrap();
+    let at = bytes.windows(4).rposition(|found| found == b"hvcC").unwrap();
+    bytes[at + 4 + 23 + 5 + 8] ^= 1;
+    let read = Index::read(&mut Cursor::new(&bytes), bytes.len() as u64, &[CopyCodec::Hevc]);
+    assert_eq!(read.unwrap().unwrap_err(), Reason::InBandParameters);
+}
+
+#[test]
+fn hevc_of_open_groups() {
+    let open = "log-level=none:keyint=60:min-keyint=60:scenecut=0:bframes=3";
+    let args = format!("{VIDEO} {} {open} -pix_fmt yuv420p", X265.replace("ultrafast", "veryfast"));
+    let clip = Clip::make("open.mp4", &args).copied(CopyCodec::Hevc);
+    assert_eq!(clip.refusal(), Reason::OpenGop);
+}
+
+#[test]
+fn uncommon_hevc_is_not_copied() {
+    let args = format!("{VIDEO} {X265} log-level=none -pix_fmt yuv444p");
+    let clip = Clip::make("uncommon.mp4", &args.replace("d=20", "d=2")).copied(CopyCodec::Hevc);
+    assert_eq!(clip.refusal(), Reason::NotCommonVideo(CopyCodec::Hevc));
+}
+
+#[test]
+fn av1_that_is_copied() {
+    let clip = Clip::make("av1.mp4", &format!("{VIDEO} {SOUND} {SVT_AV1} -pix_fmt yuv420p {AAC}"));
+    assert_eq!(clip.refusal(), Reason::VideoCodec("av01".to_owned()));
+    let served = check(&clip.copied(CopyCodec::Av1), 1);
+    let lasting = served.lasting(0);
+    assert_eq!(lasting.len(), 4, "{lasting:?}");
+    let master = served.master();
+    assert!(master.contains("CODECS=\"av01.0.00M.08,mp4a.40.2\",RESOLUTION=320x180"), "{master}");
+    assert!(!master.contains("VIDEO-RANGE"), "{master}");
+
+    let hlg = HDR10.replace("smpte2084", "arib-std-b67");
+    let clip = Clip::make("hlg.mp4", &format!("{VIDEO} {SVT_AV1} {hlg}")).copied(CopyCodec::Av1);
+    let master = check(&clip, 0).master();
+    assert!(master.contains("CODECS=\"av01.0.00M.10\""), "{master}");
+    assert!(master.contains(",VIDEO-RANGE=HLG\n"), "{master}");
+}
+
+/// Of every program that ffprobe finds, the codecs of its streams.
+fn programs(master: &Path) -> Vec<String> {
+    let entries = "program_stream=codec_name";
+    let args =
+        ["-v", "warning", "-show_entries", entries, "-of", "compact=nk=1:p=0", master.to_str().unwrap()];
+    let output = run("ffprobe", &args);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let told = String::from_utf8(output.stdout).unwrap();
+    told.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn several_variants() {
+    let other = SOUND.replace("440", "880");
+    let maps = "-map 0:v -map 1:a -map 2:a";
+    let main = Clip::make("main.mp4", &format!("{VIDEO} {SOUND} {other} {maps} {X264} {AAC}"));
+    let small = Clip::make("small.mp4", &format!("{VIDEO} -vf scale=160:90 {X264}"));
+    let both = Clip::make("both.mp4", &format!("{VIDEO} {SOUND} {X265} {CLOSED} -pix_fmt yuv420p {AAC}"))
+        .copied(CopyCodec::Hevc);
+    let clips = [("", &main), ("90/", &small), ("hevc/", &both)];
+    let indices: Vec<_> = clips.iter().map(|(_, clip)| clip.index().unwrap()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    for ((prefix, clip), index) in clips.iter().zip(&indices) {
+        let folder = folder.path().join(prefix);
+        fs::create_dir_all(&folder).unwrap();
+        clip.write(index, &folder);
+    }
+    let variants: Vec<_> = clips.iter().map(|(prefix, _)| *prefix).zip(&indices).collect();
+    let text = master_playlist(&variants);
+    let streams: Vec<_> = text.lines().skip_while(|line| !line.starts_with("#EXT-X-STREAM")).collect();
+    let [first, "main.m3u8", second, "90/main.m3u8", third, "hevc/main.m3u8"] = streams[..] else {
+        panic!("{text}")
+    };
+    for stream in [first, second] {
+        assert!(stream.contains("CODECS=\"avc1.") && stream.contains(",mp4a.40.2\""), "{text}");
+        assert!(stream.ends_with(",AUDIO=\"audio\""), "{text}");
+    }
+    assert!(third.contains("CODECS=\"hvc1.1.6.L60.90,mp4a.40.2\"") && !third.contains("AUDIO="), "{text}");
+    assert_eq!(text.matches("#EXT-X-MEDIA:").count(), 2);
+    assert!(!text.contains("VIDEO-RANGE"));
+
+    let master = folder.path().join("master.m3u8");
+    fs::write(&master, &text).unwrap();
+    assert_eq!(programs(&master), ["h264|aac|aac", "h264|aac|aac", "hevc|aac"]);
+    for (program, clip) in [(0, &main), (1, &small), (2, &both)] {
+        let video = format!("0:p:{program}:v");
+        assert_eq!(pictures_of(&master, &video), pictures(&clip.path));
+    }
+    // Each has its own sounds to choose from, and its own range.
+    let hdr =
+        Clip::make("hlg.mp4", &format!("{VIDEO} {SVT_AV1} {}", HDR10.replace("smpte2084", "arib-std-b67")))
+            .copied(CopyCodec::Av1);
+    let (main, hdr) = (&indices[0], hdr.index().unwrap());
+    let text = master_playlist(&[("", main), ("again/", main), ("av1/", &hdr)]);
+    let group = [
+        "GROUP-ID=\"audio-2\",",
+        "URI=\"again/audio-1.m3u8\"",
+        ",VIDEO-RANGE=SDR,AUDIO=\"audio-2\"\nagain/main",
+    ];
+    assert!(group.iter().all(|part| text.contains(part)), "{text}");
+    assert!(text.ends_with(",VIDEO-RANGE=HLG,AUDIO=\"audio\"\nav1/main.m3u8\n"), "{text}");
+    assert!(text.contains("CODECS=\"av01.0.00M.10,mp4a.40.2\""), "{text}");
+}
+
 #[test]
 fn what_cannot_be_served_says_why() {
     let (video, sound) = (VIDEO.replace("d=20", "d=2"), SOUND.replace("d=20", "d=2"));
@@ -360,13 +520,13 @@ fn what_cannot_be_served_says_why() {
     let trimmed = Clip::both("whole.mp4", "").remade("trimmed.mp4", "-ss 1.1 -i SOURCE -c copy");
     assert_eq!(trimmed.refusal(), Reason::TrimInsideGop);
     let noise = vec![7; 5000];
-    assert_eq!(Index::read(&mut Cursor::new(&noise), 5000).unwrap().unwrap_err(), Reason::NotMp4);
+    assert_eq!(Index::read(&mut Cursor::new(&noise), 5000, &[]).unwrap().unwrap_err(), Reason::NotMp4);
     assert_eq!(Reason::NotMp4.as_str(), "not_mp4");
 }
 
 #[test]
 fn a_file_that_shrank_is_an_error_of_reading() {
     let bytes = fs::read(Clip::both("plain.mp4", "-movflags +faststart").path).unwrap();
-    let read = Index::read(&mut Cursor::new(&bytes[..bytes.len() / 2]), bytes.len() as u64);
+    let read = Index::read(&mut Cursor::new(&bytes[..bytes.len() / 2]), bytes.len() as u64, &[]);
     assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
 }

@@ -221,7 +221,7 @@ impl Service {
             )
         };
         Ok(match wanted {
-            HlsFile::Master => Some(playlist(index.master_playlist())),
+            HlsFile::Master => Some(playlist(hls::master_playlist(&[("", index)]))),
             HlsFile::Playlist(rendition) => index.media_playlist(rendition).map(playlist),
             HlsFile::Init(rendition) => index.init_segment(rendition).map(|init| {
                 made_of(vec![Piece::Bytes(init.into())], "video/mp4", &folder, file, Lifetime::Forever)

@@ -2,7 +2,7 @@
 //! has it (QuickTime writes sound entries that browsers refuse).
 
 use super::{
-    Reason,
+    CopyCodec, Reason, av1, hevc,
     write::{put, put_full, put16, put32},
 };
 use crate::boxes::{be16, be32, child, children};
@@ -21,8 +21,51 @@ pub(super) struct Video {
     pub(super) height: u16,
     /// Width and height of one pixel.
     pub(super) pixel: (u32, u32),
-    /// Bytes of the length before each NAL unit.
-    pub(super) length_size: u8,
+    pub(super) range: VideoRange,
+    pub(super) coding: Coding,
+}
+
+/// How bright it gets, for VIDEO-RANGE.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum VideoRange {
+    #[default]
+    Sdr,
+    Pq,
+    Hlg,
+}
+
+impl VideoRange {
+    /// Of transfer characteristics (ITU-T H.273, table 3).
+    pub(super) fn of_transfer(transfer: u16) -> Self {
+        match transfer {
+            16 => Self::Pq,
+            18 => Self::Hlg,
+            _ => Self::Sdr,
+        }
+    }
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Sdr => "SDR",
+            Self::Pq => "PQ",
+            Self::Hlg => "HLG",
+        }
+    }
+}
+
+/// How samples are coded, as far as it takes to see where decoding can begin.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Coding {
+    /// NAL units, each behind its length in so many bytes.
+    H264 {
+        length_size: u8,
+    },
+    Hevc {
+        length_size: u8,
+        /// The parameter sets that decoders are given.
+        sets: Vec<Vec<u8>>,
+    },
+    Av1,
 }
 
 /// A sound sample entry.
@@ -45,28 +88,126 @@ pub(super) fn name_of(code: [u8; 4]) -> String {
     code.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' }).collect()
 }
 
-pub(super) fn video(stsd: &[u8]) -> Result<Video, Reason> {
+/// `copy` names what is taken besides H.264.
+pub(super) fn video(stsd: &[u8], copy: &[CopyCodec]) -> Result<Video, Reason> {
     let (name, entry) = only_entry(stsd)?;
     match &name {
         b"avc1" => avc1(entry),
+        b"hvc1" | b"hev1" if copy.contains(&CopyCodec::Hevc) => hevc::read(entry),
+        b"av01" if copy.contains(&CopyCodec::Av1) => av1::read(entry),
         b"encv" => Err(Reason::Encrypted),
         _ => Err(Reason::VideoCodec(name_of(name))),
     }
 }
 
-fn avc1(entry: &[u8]) -> Result<Video, Reason> {
-    let bad = || Reason::BadTables("a video sample entry that makes no sense");
-    let boxes = entry.get(78..).ok_or_else(bad)?;
-    if child(boxes, b"sinf").is_some() {
-        return Err(Reason::Encrypted);
+/// What every video sample entry has, whatever its codec.
+pub(super) struct Visual<'a> {
+    width: u16,
+    height: u16,
+    boxes: &'a [u8],
+}
+
+/// A video sample entry that makes no sense.
+pub(super) const BAD_VIDEO: Reason = Reason::BadTables("a video sample entry that makes no sense");
+
+impl<'a> Visual<'a> {
+    pub(super) fn read(entry: &'a [u8]) -> Result<Self, Reason> {
+        let boxes = entry.get(78..).ok_or(BAD_VIDEO)?;
+        if child(boxes, b"sinf").is_some() {
+            return Err(Reason::Encrypted);
+        }
+        let (width, height) = (be16(entry, 24).ok_or(BAD_VIDEO)?, be16(entry, 26).ok_or(BAD_VIDEO)?);
+        if width == 0 || height == 0 { Err(BAD_VIDEO) } else { Ok(Self { width, height, boxes }) }
     }
-    let (width, height) = (be16(entry, 24).ok_or_else(bad)?, be16(entry, 26).ok_or_else(bad)?);
-    let config = child(boxes, b"avcC").filter(|config| config.len() <= MAX_CONFIG).ok_or_else(bad)?;
+
+    pub(super) fn child(&self, name: &[u8; 4]) -> Option<&'a [u8]> {
+        child(self.boxes, name)
+    }
+
+    /// The decoder's configuration.
+    pub(super) fn config(&self, name: &[u8; 4]) -> Result<&'a [u8], Reason> {
+        self.child(name).filter(|config| config.len() <= MAX_CONFIG).ok_or(BAD_VIDEO)
+    }
+
+    /// The transfer characteristics that the container names.
+    pub(super) fn transfer(&self) -> Option<u16> {
+        const UNSPECIFIED: u16 = 2;
+        let colour = self.child(b"colr").filter(|colour| colour.starts_with(b"ncl"))?;
+        be16(colour, 6).filter(|transfer| *transfer != UNSPECIFIED)
+    }
+
+    /// What a sample entry of a kind, with this configuration, makes of it. `pixel` is what the codec says.
+    pub(super) fn video(
+        &self,
+        name: &[u8; 4],
+        (config_name, config): (&[u8; 4], &[u8]),
+        pixel: Option<(u32, u32)>,
+        codec: String,
+        coding: Coding,
+    ) -> Video {
+        // What the container says comes before what the codec says, as players have it.
+        let pixel = match self.child(b"pasp") {
+            Some(pasp) => be32(pasp, 0).zip(be32(pasp, 4)),
+            None => pixel,
+        };
+        let mut entry = Vec::new();
+        put(&mut entry, name, |out| {
+            out.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 1]);
+            out.extend_from_slice(&[0; 16]);
+            put16(out, self.width);
+            put16(out, self.height);
+            put32(out, 72 << 16);
+            put32(out, 72 << 16);
+            put32(out, 0);
+            put16(out, 1);
+            out.extend_from_slice(&[0; 32]);
+            put16(out, 24);
+            put16(out, u16::MAX);
+            put(out, config_name, |out| out.extend_from_slice(config));
+            self.put_colour(out);
+            if let Some((across, down)) = pixel {
+                put(out, b"pasp", |out| {
+                    put32(out, across);
+                    put32(out, down);
+                });
+            }
+        });
+        let pixel = pixel.filter(|(across, down)| *across > 0 && *down > 0).unwrap_or((1, 1));
+        let (width, height) = (self.width, self.height);
+        Video { entry, codec, width, height, pixel, range: VideoRange::Sdr, coding }
+    }
+
+    fn put_colour(&self, out: &mut Vec<u8>) {
+        match self.child(b"colr") {
+            Some(colour) if colour.starts_with(b"nclx") => put(out, b"colr", |out| {
+                out.extend_from_slice(colour.get(..11).unwrap_or(colour));
+            }),
+            // QuickTime's form knows no full range.
+            Some(colour) if colour.starts_with(b"nclc") && colour.len() >= 10 => put(out, b"colr", |out| {
+                out.extend_from_slice(b"nclx");
+                out.extend_from_slice(colour.get(4..10).unwrap_or_default());
+                out.push(0);
+            }),
+            _ => {}
+        }
+        // The display it was graded on, and the brightest it has.
+        for (name, len) in [(b"mdcv", 24), (b"clli", 4)] {
+            if let Some(content) = self.child(name).filter(|content| content.len() == len) {
+                put(out, name, |out| out.extend_from_slice(content));
+            }
+        }
+    }
+}
+
+fn avc1(entry: &[u8]) -> Result<Video, Reason> {
+    let bad = || BAD_VIDEO;
+    let visual = Visual::read(entry)?;
+    let config = visual.config(b"avcC")?;
     let [1, profile, compatible, level, length_size, sets] = *config.first_chunk().ok_or_else(bad)? else {
         return Err(bad());
     };
     let length_size = (length_size & 3) + 1;
-    if width == 0 || height == 0 || length_size == 3 {
+    if length_size == 3 {
         return Err(bad());
     }
     let (mut at, mut pixel) = (6, None);
@@ -82,46 +223,8 @@ fn avc1(entry: &[u8]) -> Result<Video, Reason> {
     if sets & 31 == 0 {
         return Err(bad());
     }
-    // What the container says comes before what the codec says, as players have it.
-    if let Some(pasp) = child(boxes, b"pasp") {
-        pixel = be32(pasp, 0).zip(be32(pasp, 4));
-    }
-    let mut iso = Vec::new();
-    put(&mut iso, b"avc1", |out| {
-        out.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 1]);
-        out.extend_from_slice(&[0; 16]);
-        put16(out, width);
-        put16(out, height);
-        put32(out, 72 << 16);
-        put32(out, 72 << 16);
-        put32(out, 0);
-        put16(out, 1);
-        out.extend_from_slice(&[0; 32]);
-        put16(out, 24);
-        put16(out, u16::MAX);
-        put(out, b"avcC", |out| out.extend_from_slice(config));
-        match child(boxes, b"colr") {
-            Some(colour) if colour.starts_with(b"nclx") => put(out, b"colr", |out| {
-                out.extend_from_slice(colour.get(..11).unwrap_or(colour));
-            }),
-            // QuickTime's form knows no full range.
-            Some(colour) if colour.starts_with(b"nclc") && colour.len() >= 10 => put(out, b"colr", |out| {
-                out.extend_from_slice(b"nclx");
-                out.extend_from_slice(colour.get(4..10).unwrap_or_default());
-                out.push(0);
-            }),
-            _ => {}
-        }
-        if let Some((across, down)) = pixel {
-            put(out, b"pasp", |out| {
-                put32(out, across);
-                put32(out, down);
-            });
-        }
-    });
-    let pixel = pixel.filter(|(across, down)| *across > 0 && *down > 0).unwrap_or((1, 1));
     let codec = format!("avc1.{profile:02X}{compatible:02X}{level:02X}");
-    Ok(Video { entry: iso, codec, width, height, pixel, length_size })
+    Ok(visual.video(b"avc1", (b"avcC", config), pixel, codec, Coding::H264 { length_size }))
 }
 
 /// What a sequence parameter set says (ITU-T H.264, 7.3.2.1.1).
@@ -142,7 +245,7 @@ impl Sps {
             return strange;
         }
         let payload = without_emulation(unit.get(4..)?);
-        let mut bits = Bits { bytes: &payload, at: 0 };
+        let mut bits = Bits::new(&payload);
         bits.ue()?;
         if profile == 100 {
             let (chroma, luma_depth, chroma_depth) = (bits.ue()?, bits.ue()?, bits.ue()?);
@@ -184,12 +287,14 @@ impl Sps {
                 bits.ue()?;
             }
         }
-        Some(Self { is_common: true, pixel: bits.pixel() })
+        let has_pixel = bits.take(1) == Some(1) && bits.take(1) == Some(1);
+        let pixel = if has_pixel { bits.pixel() } else { None };
+        Some(Self { is_common: true, pixel })
     }
 }
 
 /// The payload of a NAL unit without the bytes that keep start codes out.
-fn without_emulation(unit: &[u8]) -> Vec<u8> {
+pub(super) fn without_emulation(unit: &[u8]) -> Vec<u8> {
     let mut payload = Vec::with_capacity(unit.len());
     let mut zeros = 0;
     for byte in unit {
@@ -204,13 +309,21 @@ fn without_emulation(unit: &[u8]) -> Vec<u8> {
 }
 
 /// Bits, the highest first.
-struct Bits<'a> {
+pub(super) struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl Bits<'_> {
-    fn take(&mut self, count: usize) -> Option<u32> {
+impl<'a> Bits<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    pub(super) fn skip(&mut self, count: usize) {
+        self.at = self.at.saturating_add(count);
+    }
+
+    pub(super) fn take(&mut self, count: usize) -> Option<u32> {
         let mut value = 0;
         for _ in 0..count {
             let byte = self.bytes.get(self.at / 8)?;
@@ -221,7 +334,7 @@ impl Bits<'_> {
     }
 
     /// An Exp-Golomb number.
-    fn ue(&mut self) -> Option<u32> {
+    pub(super) fn ue(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while self.take(1)? == 0 {
             zeros += 1;
@@ -232,7 +345,7 @@ impl Bits<'_> {
         Some((1 << zeros) - 1 + self.take(zeros)?)
     }
 
-    fn se(&mut self) -> Option<i64> {
+    pub(super) fn se(&mut self) -> Option<i64> {
         let code = i64::from(self.ue()?);
         Some(if code % 2 == 1 { code / 2 + 1 } else { -(code / 2) })
     }
@@ -250,11 +363,8 @@ impl Bits<'_> {
         Some(())
     }
 
-    /// The shape of a pixel, from the usability information.
-    fn pixel(&mut self) -> Option<(u32, u32)> {
-        if self.take(1)? == 0 || self.take(1)? == 0 {
-            return None;
-        }
+    /// The shape of a pixel, as usability information has it.
+    pub(super) fn pixel(&mut self) -> Option<(u32, u32)> {
         const KNOWN: [(u32, u32); 16] = [
             (1, 1),
             (12, 11),
@@ -303,7 +413,7 @@ fn mp4a(entry: &[u8]) -> Result<Audio, Reason> {
         0x69 | 0x6B => return Err(Reason::AudioCodec("mp3".to_owned())),
         object => return Err(Reason::AudioCodec(format!("mp4a.{object:02x}"))),
     }
-    let mut bits = Bits { bytes: config, at: 0 };
+    let mut bits = Bits::new(config);
     let kind = aac_kind(&mut bits).ok_or_else(bad)?;
     let codec = format!("mp4a.40.{kind}");
     if !matches!(kind, 2 | 5 | 29) {
@@ -424,7 +534,7 @@ pub(super) enum Picture {
 
 impl Picture {
     /// Of the first byte of a NAL unit; `None` when it is no slice.
-    pub(super) fn of(unit: u8) -> Option<Self> {
+    pub(super) fn of_h264(unit: u8) -> Option<Self> {
         match unit & 31 {
             5 => Some(Self::Idr),
             1..=4 => Some(Self::Other),
@@ -434,10 +544,10 @@ impl Picture {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    pub(super) fn stsd(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    pub(in super::super) fn stsd(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
         let mut out = vec![0, 0, 0, 0, 0, 0, 0, 1];
         put(&mut out, name, |out| out.extend_from_slice(content));
         out
@@ -463,28 +573,29 @@ mod tests {
 
     #[test]
     fn common_video_is_known() {
-        let found = video(&avc1_of(HIGH, &[])).unwrap();
+        let found = video(&avc1_of(HIGH, &[]), &[]).unwrap();
         assert_eq!((found.codec.as_str(), found.width, found.height), ("avc1.64001E", 640, 360));
-        assert_eq!((found.pixel, found.length_size), ((1, 1), 4));
+        assert_eq!((found.pixel, found.coding.clone()), ((1, 1), Coding::H264 { length_size: 4 }));
         let mut pasp = Vec::new();
         put(&mut pasp, b"pasp", |out| out.extend_from_slice(&[0, 0, 0, 4, 0, 0, 0, 3]));
-        let found = video(&avc1_of(HIGH, &pasp)).unwrap();
+        let found = video(&avc1_of(HIGH, &pasp), &[]).unwrap();
         assert_eq!(found.pixel, (4, 3));
         // An entry of ours reads as it was.
         let again = [&[0, 0, 0, 0, 0, 0, 0, 1][..], &found.entry].concat();
-        assert_eq!(video(&again).unwrap(), found);
+        assert_eq!(video(&again, &[]).unwrap(), found);
     }
 
     #[test]
     fn uncommon_video_is_refused() {
+        let refused = |stsd: &[u8]| video(stsd, &[]);
         let mut ten_bits = HIGH.to_vec();
         ten_bits[1] = 110;
-        assert_eq!(video(&avc1_of(&ten_bits, &[])), Err(Reason::NotCommonH264));
-        assert_eq!(video(&stsd(b"hvc1", &[0; 90])), Err(Reason::VideoCodec("hvc1".to_owned())));
-        assert_eq!(video(&stsd(b"encv", &[0; 90])), Err(Reason::Encrypted));
+        assert_eq!(refused(&avc1_of(&ten_bits, &[])), Err(Reason::NotCommonH264));
+        assert_eq!(refused(&stsd(b"hvc1", &[0; 90])), Err(Reason::VideoCodec("hvc1".to_owned())));
+        assert_eq!(refused(&stsd(b"encv", &[0; 90])), Err(Reason::Encrypted));
         let two = [stsd(b"avc1", &[0; 90]), stsd(b"avc1", &[0; 90]).split_off(8)].concat();
-        assert_eq!(video(&two), Err(Reason::SeveralSampleEntries));
-        assert!(matches!(video(&stsd(b"avc1", &[0; 90])), Err(Reason::BadTables(_))));
+        assert_eq!(refused(&two), Err(Reason::SeveralSampleEntries));
+        assert!(matches!(refused(&stsd(b"avc1", &[0; 90])), Err(Reason::BadTables(_))));
     }
 
     fn esds(object: u8, config: &[u8]) -> Vec<u8> {

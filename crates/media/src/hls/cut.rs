@@ -6,8 +6,9 @@ use std::{
 };
 
 use super::{
-    Reason, Stop,
-    codec::{self, Picture},
+    Reason, Stop, av1,
+    codec::{Coding, Picture},
+    hevc,
     source::Media,
     tables::Sample,
     timeline::Lane,
@@ -44,7 +45,7 @@ pub(super) struct Video {
 /// Open groups are refused even where whole segments would be closed: Chromium takes any picture that looks like a beginning
 /// for one after a seek, and then fails at those that lead it.
 pub(super) fn video(file: &mut (impl Read + Seek), lane: &Lane) -> Result<Video, Stop> {
-    let Media::Video(codec::Video { length_size, .. }) = lane.track.media else {
+    let Media::Video(video) = &lane.track.media else {
         return Err(Reason::NoMedia.into());
     };
     let samples = lane.samples();
@@ -73,7 +74,7 @@ pub(super) fn video(file: &mut (impl Read + Seek), lane: &Lane) -> Result<Video,
     }
     for sync in cuts.firsts.iter().chain(syncs.iter().take(MAX_LOOKS)) {
         if let Some(sample) = samples.get(*sync)
-            && !is_idr(file, sample, length_size)?
+            && !is_start(file, sample, &video.coding)?
         {
             return Err(Reason::OpenGop.into());
         }
@@ -93,8 +94,28 @@ fn is_closed(samples: &[Sample], syncs: &[usize]) -> bool {
     })
 }
 
-/// Looks at the headers of a sample's NAL units, up to the first slice.
-fn is_idr(file: &mut (impl Read + Seek), sample: &Sample, length_size: u8) -> Result<bool, Stop> {
+/// Whether decoding can begin at a sample, and nothing shown later needs what lies before.
+fn is_start(file: &mut (impl Read + Seek), sample: &Sample, coding: &Coding) -> Result<bool, Stop> {
+    match coding {
+        Coding::H264 { length_size } => {
+            is_idr(file, sample, *length_size, |_, unit, _| Ok(Picture::of_h264(unit)))
+        }
+        Coding::Hevc { length_size, sets } => is_idr(file, sample, *length_size, |file, unit, lies| {
+            hevc::check_set(file, unit, lies, sets)?;
+            Ok(hevc::picture(unit))
+        }),
+        Coding::Av1 => Ok(av1::is_key(file, sample)?),
+    }
+}
+
+/// Looks at the headers of a sample's NAL units, up to the first slice. `look` is told the first byte of each and where it
+/// lies.
+fn is_idr<F: Read + Seek>(
+    file: &mut F,
+    sample: &Sample,
+    length_size: u8,
+    mut look: impl FnMut(&mut F, u8, Range<u64>) -> Result<Option<Picture>, Stop>,
+) -> Result<bool, Stop> {
     let width = usize::from(length_size);
     let end = sample.offset + u64::from(sample.size);
     let mut at = sample.offset;
@@ -107,11 +128,14 @@ fn is_idr(file: &mut (impl Read + Seek), sample: &Sample, length_size: u8) -> Re
         file.seek(SeekFrom::Start(at))?;
         file.read_exact(header)?;
         let Some((unit, length)) = header.split_last() else { break };
-        if let Some(picture) = Picture::of(*unit) {
+        let unit = *unit;
+        let length = length.iter().fold(0, |length, byte| length << 8 | u64::from(*byte));
+        at += u64::from(length_size);
+        // What does not fit ends with the sample: nothing of a neighbour is read.
+        if let Some(picture) = look(file, unit, at..at.saturating_add(length).min(end))? {
             return Ok(picture == Picture::Idr);
         }
-        let length = length.iter().fold(0, |length, byte| length << 8 | u64::from(*byte));
-        at += u64::from(length_size) + length;
+        at += length;
     }
     Ok(false)
 }

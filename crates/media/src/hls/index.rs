@@ -9,7 +9,9 @@ use std::{
 };
 
 use super::{
-    Reason, Stop, cut,
+    CopyCodec, Reason, Stop,
+    codec::VideoRange,
+    cut,
     pack::{pack, unpack},
     playlist,
     segment::{self, Content, Run, Segment, Track, TrackContent},
@@ -35,6 +37,7 @@ pub(super) struct Picture {
     pub(super) height: u32,
     /// Pictures in a thousand seconds.
     pub(super) rate: u32,
+    pub(super) range: VideoRange,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -66,18 +69,23 @@ pub(super) struct Entry {
 }
 
 /// What is read of any index; another number means that it is made anew.
-const MAGIC: &[u8; 4] = b"RHX\x01";
+const MAGIC: &[u8; 4] = b"RHX\x02";
 const MAX_RENDITIONS: usize = 64;
 /// 20 s at 240 pictures a second and two frames of sound for each are 15 000.
 const MAX_SAMPLES_OF_SEGMENT: usize = 50_000;
 
 impl Index {
-    /// Reads a file's own index, and a few bytes of the pictures at which segments would begin.
+    /// Reads a file's own index, and a few bytes of the pictures at which segments would begin. `copy` names the codecs of
+    /// video that are taken besides H.264: not every player has them.
     ///
     /// # Errors
     /// Those of reading. What cannot be served as it lies is a [`Reason`].
-    pub fn read(file: &mut (impl Read + Seek), len: u64) -> io::Result<Result<Self, Reason>> {
-        match build(file, len) {
+    pub fn read(
+        file: &mut (impl Read + Seek),
+        len: u64,
+        copy: &[CopyCodec],
+    ) -> io::Result<Result<Self, Reason>> {
+        match build(file, len, copy) {
             Ok(index) => Ok(Ok(index)),
             Err(Stop::Reason(reason)) => Ok(Err(reason)),
             Err(Stop::Io(error)) => Err(error),
@@ -88,8 +96,13 @@ impl Index {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut body = Vec::new();
         put_varint(&mut body, self.picture.is_some().into());
-        if let Some(Picture { width, height, rate }) = self.picture {
+        if let Some(Picture { width, height, rate, range }) = self.picture {
             [width, height, rate].iter().for_each(|field| put_varint(&mut body, (*field).into()));
+            body.push(match range {
+                VideoRange::Sdr => 0,
+                VideoRange::Pq => 1,
+                VideoRange::Hlg => 2,
+            });
         }
         put_varint(&mut body, self.renditions.len() as u64);
         for rendition in &self.renditions {
@@ -108,7 +121,17 @@ impl Index {
         let mut reader = Reader(body);
         let picture = match reader.varint()? {
             0 => None,
-            _ => Some(Picture { width: reader.u32()?, height: reader.u32()?, rate: reader.u32()? }),
+            _ => Some(Picture {
+                width: reader.u32()?,
+                height: reader.u32()?,
+                rate: reader.u32()?,
+                range: match reader.byte()? {
+                    0 => VideoRange::Sdr,
+                    1 => VideoRange::Pq,
+                    2 => VideoRange::Hlg,
+                    _ => return None,
+                },
+            }),
         };
         let count = reader.count().filter(|count| (1..=MAX_RENDITIONS).contains(count))?;
         let mut at = 0;
@@ -118,11 +141,6 @@ impl Index {
         }
         let packed = reader.bytes()?.to_vec();
         (packed.len() == at && reader.0.is_empty()).then_some(Self { picture, renditions, packed })
-    }
-
-    /// The multivariant playlist. It names `main.m3u8`, `audio-1.m3u8` and so on.
-    pub fn master_playlist(&self) -> String {
-        playlist::master(self)
     }
 
     /// How many renditions there are. 0 is the main one: video with its sound, or sound alone; when there are several sounds
@@ -226,8 +244,8 @@ impl Rendition {
     }
 }
 
-fn build(file: &mut (impl Read + Seek), len: u64) -> Result<Index, Stop> {
-    let tracks = source::read(file, len)?;
+fn build(file: &mut (impl Read + Seek), len: u64, copy: &[CopyCodec]) -> Result<Index, Stop> {
+    let tracks = source::read(file, len, copy)?;
     let lanes = tracks.into_iter().map(Lane::of).collect::<Result<Vec<_>, _>>()?;
     // hls.js keeps the configuration of the first when it changes between sounds that are the main rendition and none.
     let is_alike = |one: &Track, other: &Track| one.timescale == other.timescale && one.entry == other.entry;
@@ -333,7 +351,7 @@ fn picture(lane: &Lane) -> Option<Picture> {
     let span = times.clone().max()?.abs_diff(times.min()?);
     let steps = samples.len() as u64 - 1;
     let rate = (steps * 1_000_000_000 + span / 2).checked_div(span).unwrap_or(0);
-    Some(Picture { width, height, rate: u32::try_from(rate).unwrap_or(0) })
+    Some(Picture { width, height, rate: u32::try_from(rate).unwrap_or(0), range: video.range })
 }
 
 /// The samples of a segment; those of both tracks are run through in the order of the file.

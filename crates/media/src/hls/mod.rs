@@ -7,9 +7,11 @@
 //! The way of a file: `source` reads tracks and their samples, `timeline` says when they are shown, `cut` where
 //! segments begin, `index` packs it; `segment` and `playlist` write. Every number is a stranger's.
 
+mod av1;
 mod codec;
 mod cut;
 mod fragments;
+mod hevc;
 mod index;
 mod pack;
 mod playlist;
@@ -22,10 +24,44 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use std::io;
+use std::{fmt, io};
 
 pub use index::Index;
+pub use playlist::master_playlist;
 pub use segment::Segment;
+
+/// A codec of video that is copied where players are known to have it: not all browsers do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CopyCodec {
+    /// H.265.
+    Hevc,
+    /// AV1.
+    Av1,
+}
+
+impl CopyCodec {
+    /// A name that stays.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hevc => "hevc",
+            Self::Av1 => "av1",
+        }
+    }
+
+    /// From its name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Hevc, Self::Av1].into_iter().find(|codec| codec.as_str() == name)
+    }
+}
+
+impl fmt::Display for CopyCodec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hevc => "HEVC",
+            Self::Av1 => "AV1",
+        })
+    }
+}
 
 /// Why a file cannot be served as it lies.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +82,12 @@ pub enum Reason {
     /// H.264, but not with 8 bits, 4:2:0, progressive.
     #[error("H.264 is not 8-bit 4:2:0 progressive")]
     NotCommonH264,
+    /// HEVC or AV1 to be copied, but not with 8 or 10 bits, 4:2:0, progressive, or only for Dolby Vision.
+    #[error("{0} is not 4:2:0 progressive with 8 or 10 bits")]
+    NotCommonVideo(CopyCodec),
+    /// Parameter sets are not all in the sample entry, or others lie among the pictures: a remux as `hvc1` collects them.
+    #[error("parameter sets lie among the pictures")]
+    InBandParameters,
     /// Pictures at which segments would begin are not IDR, or others are shown before them.
     #[error("groups of pictures are open")]
     OpenGop,
@@ -87,6 +129,8 @@ impl Reason {
             Self::VideoCodec(_) => "video_codec",
             Self::AudioCodec(_) => "audio_codec",
             Self::NotCommonH264 => "not_common_h264",
+            Self::NotCommonVideo(_) => "not_common_video",
+            Self::InBandParameters => "in_band_parameters",
             Self::OpenGop => "open_gop",
             Self::TrimInsideGop => "trim_inside_gop",
             Self::SeveralEdits => "several_edits",

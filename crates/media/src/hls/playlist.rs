@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, fmt::Write};
 
-use super::index::{Index, Rendition};
+use super::{
+    codec::VideoRange,
+    index::{Index, Rendition},
+};
 
 /// What files of a rendition are called: `main`, then `audio-1` and so on.
 pub(super) fn stem(rendition: usize) -> String {
@@ -30,37 +33,80 @@ fn target(rendition: &Rendition) -> u64 {
     rendition.segments.iter().map(|segment| segment.duration.div_ceil(1_000_000)).max().unwrap_or(1).max(1)
 }
 
-pub(super) fn master(index: &Index) -> String {
+/// The multivariant playlist of several forms of the same thing, in their order. Each comes with what the addresses of its
+/// files begin with, as `720/`; of an index itself these are `main.m3u8`, `audio-1.m3u8` and so on.
+///
+/// Where the first has its sounds to choose from beside the video, they serve every other that has none of its own.
+pub fn master_playlist(variants: &[(&str, &Index)]) -> String {
     let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n");
-    let Some((main, others)) = index.renditions.split_first() else { return out };
-    // Sound to choose from: beside video all of it, else what is beside the main one, and that.
-    let has_choice = !others.is_empty();
-    let first_sound = usize::from(index.picture.is_some());
-    if has_choice {
+    let mut groups: Vec<Option<Group<'_>>> = Vec::new();
+    for (number, (prefix, index)) in variants.iter().enumerate() {
+        let group = Group::of(index, number);
+        if let Some(group) = &group {
+            group.push(&mut out, prefix);
+        }
+        groups.push(group);
+    }
+    // Said of all or of none: what is not said is SDR.
+    let range_of = |index: &Index| index.picture.map(|picture| picture.range).unwrap_or_default();
+    let with_range = variants.iter().any(|(_, index)| range_of(index) != VideoRange::Sdr);
+    let shared = groups.first().and_then(Option::as_ref);
+    for ((prefix, index), group) in variants.iter().zip(&groups) {
+        let group = group.as_ref().or(shared.filter(|_| is_silent(index)));
+        push_variant(&mut out, prefix, index, group, with_range);
+    }
+    out
+}
+
+/// Whether it is video that has no sound, neither with it nor beside it.
+fn is_silent(index: &Index) -> bool {
+    index.renditions.iter().flat_map(|rendition| &rendition.tracks).all(|track| track.is_video)
+}
+
+/// Sounds to choose from.
+struct Group<'a> {
+    id: String,
+    /// With their numbers as renditions.
+    sounds: Vec<(usize, &'a Rendition)>,
+}
+
+impl<'a> Group<'a> {
+    /// Beside video all sounds; else what is beside the main one, and that.
+    fn of(index: &'a Index, variant: usize) -> Option<Self> {
+        let first = usize::from(index.picture.is_some());
+        let id = if variant == 0 { "audio".to_owned() } else { format!("audio-{}", variant + 1) };
+        let sounds = index.renditions.iter().enumerate().skip(first).collect();
+        (index.renditions.len() > 1).then_some(Self { id, sounds })
+    }
+
+    fn push(&self, out: &mut String, prefix: &str) {
         let mut names = HashSet::new();
-        for (number, rendition) in index.renditions.iter().enumerate().skip(first_sound) {
-            let is_default = number == first_sound;
-            push_sound(&mut out, rendition, number, is_default, &mut names);
+        for (place, (number, rendition)) in self.sounds.iter().enumerate() {
+            let uri = format!("{prefix}{}.m3u8", stem(*number));
+            push_sound(out, &self.id, rendition, &uri, place == 0, &mut names);
         }
     }
-    let (peak, average) = rates(main);
-    let beside = others.iter().map(rates);
-    let (sound_peak, sound_average) = if index.picture.is_some() {
-        (beside.clone().map(|(peak, _)| peak).max(), beside.map(|(_, average)| average).max())
-    } else {
-        (None, None)
-    };
-    let bandwidth = peak + sound_peak.unwrap_or(0);
-    let average = average + sound_average.unwrap_or(0);
+}
+
+fn push_variant(out: &mut String, prefix: &str, index: &Index, group: Option<&Group<'_>>, with_range: bool) {
+    let Some(main) = index.renditions.first() else { return };
+    let sounds = || group.into_iter().flat_map(|group| &group.sounds).map(|(_, rendition)| *rendition);
+    let (mut peak, mut average) = rates(main);
+    // One of the sounds plays beside the video. Where there is none, the main rendition is one of them.
+    if index.picture.is_some() {
+        peak += sounds().map(|sound| rates(sound).0).max().unwrap_or(0);
+        average += sounds().map(|sound| rates(sound).1).max().unwrap_or(0);
+    }
     let mut codecs: Vec<&str> = Vec::new();
-    for codec in index.renditions.iter().flat_map(|rendition| &rendition.codecs) {
+    for codec in std::iter::once(main).chain(sounds()).flat_map(|rendition| &rendition.codecs) {
         if !codecs.contains(&codec.as_str()) {
             codecs.push(codec);
         }
     }
+    // Writing to a String does not fail.
     let _ = write!(
         out,
-        "#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},AVERAGE-BANDWIDTH={average},CODECS=\"{}\"",
+        "#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS=\"{}\"",
         codecs.join(",")
     );
     if let Some(picture) = index.picture {
@@ -68,18 +114,21 @@ pub(super) fn master(index: &Index) -> String {
         if picture.rate > 0 {
             let _ = write!(out, ",FRAME-RATE={}.{:03}", picture.rate / 1000, picture.rate % 1000);
         }
+        if with_range {
+            let _ = write!(out, ",VIDEO-RANGE={}", picture.range.as_str());
+        }
     }
-    if has_choice {
-        out.push_str(",AUDIO=\"audio\"");
+    if let Some(group) = group {
+        let _ = write!(out, ",AUDIO=\"{}\"", group.id);
     }
-    out.push_str("\nmain.m3u8\n");
-    out
+    let _ = writeln!(out, "\n{prefix}main.m3u8");
 }
 
 fn push_sound(
     out: &mut String,
+    group: &str,
     rendition: &Rendition,
-    number: usize,
+    uri: &str,
     is_default: bool,
     names: &mut HashSet<String>,
 ) {
@@ -94,7 +143,7 @@ fn push_sound(
         name = format!("{name} ({})", names.len() + 1);
     }
     let default = if is_default { "YES" } else { "NO" };
-    let _ = write!(out, "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"{name}\"");
+    let _ = write!(out, "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{name}\"");
     if let Some(language) = &sound.language {
         let _ = write!(out, ",LANGUAGE=\"{language}\"");
     }
@@ -102,7 +151,7 @@ fn push_sound(
     if sound.channels > 0 {
         let _ = write!(out, ",CHANNELS=\"{}\"", sound.channels);
     }
-    let _ = writeln!(out, ",URI=\"{}.m3u8\"", stem(number));
+    let _ = writeln!(out, ",URI=\"{uri}\"");
     names.insert(name);
 }
 

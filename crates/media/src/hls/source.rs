@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Reason, Stop, codec, fragments,
+    CopyCodec, Reason, Stop, codec, fragments,
     tables::{self, Budget, Sample},
 };
 use crate::boxes::{be16, be32, be64, child, children, read_box, read_content};
@@ -53,7 +53,7 @@ pub(super) struct Edit {
 }
 
 /// The tracks to serve: video first if there is one, then sound, the default first.
-pub(super) fn read(file: &mut (impl Read + Seek), len: u64) -> Result<Vec<Track>, Stop> {
+pub(super) fn read(file: &mut (impl Read + Seek), len: u64, copy: &[CopyCodec]) -> Result<Vec<Track>, Stop> {
     let mut budget = Budget::new(len);
     let mut found: Option<Movie> = None;
     let mut at = 0;
@@ -65,7 +65,7 @@ pub(super) fn read(file: &mut (impl Read + Seek), len: u64) -> Result<Vec<Track>
                 if next.end > len || size > MAX_INDEX {
                     return Err(Reason::BadTables("an index that is cut, or too large").into());
                 }
-                found = Some(Movie::read(&read_content(file, &next)?, &mut budget)?);
+                found = Some(Movie::read(&read_content(file, &next)?, copy, &mut budget)?);
             }
             b"moof" => {
                 if next.end > len || size > MAX_FRAGMENT_INDEX {
@@ -90,7 +90,7 @@ struct Movie {
 }
 
 impl Movie {
-    fn read(moov: &[u8], budget: &mut Budget) -> Result<Self, Reason> {
+    fn read(moov: &[u8], copy: &[CopyCodec], budget: &mut Budget) -> Result<Self, Reason> {
         let timescale = child(moov, b"mvhd").and_then(timescale_of).unwrap_or(1000);
         let headers: Vec<_> = children(moov)
             .filter(|(name, _)| name == b"trak")
@@ -101,7 +101,7 @@ impl Movie {
             return Err(Reason::BadTables("more tracks than are allowed"));
         }
         let mut tracks = Vec::new();
-        let chosen = choose(&headers)?;
+        let chosen = choose(&headers, copy)?;
         for (header, media) in chosen {
             tracks.push((header.number, header.track(media, timescale, budget)?));
         }
@@ -205,7 +205,10 @@ impl<'a> Header<'a> {
 }
 
 /// Which tracks are served, in order.
-fn choose<'a, 'b>(headers: &'b [Header<'a>]) -> Result<Vec<(&'b Header<'a>, Media)>, Reason> {
+fn choose<'a, 'b>(
+    headers: &'b [Header<'a>],
+    copy: &[CopyCodec],
+) -> Result<Vec<(&'b Header<'a>, Media)>, Reason> {
     let is_still = |header: &Header<'_>| {
         codec::only_entry(header.stsd())
             .is_ok_and(|(name, _)| matches!(&name, b"jpeg" | b"mjpa" | b"mjpb" | b"png "))
@@ -219,7 +222,7 @@ fn choose<'a, 'b>(headers: &'b [Header<'a>]) -> Result<Vec<(&'b Header<'a>, Medi
     let mut chosen = Vec::new();
     match videos[..] {
         [] => {}
-        [video] => chosen.push((video, Media::Video(codec::video(video.stsd())?))),
+        [video] => chosen.push((video, Media::Video(codec::video(video.stsd(), copy)?))),
         _ => return Err(Reason::SeveralVideos),
     }
     let sounds: Vec<_> = headers

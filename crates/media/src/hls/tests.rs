@@ -137,7 +137,7 @@ impl Made {
 
     fn read(&self) -> Result<Index, Reason> {
         let (file, _) = self.file();
-        Index::read(&mut Cursor::new(&file), file.len() as u64).unwrap()
+        Index::read(&mut Cursor::new(&file), file.len() as u64, &[]).unwrap()
     }
 }
 
@@ -279,7 +279,7 @@ fn files_may_be_larger_than_four_gigabytes() {
         file.seek(SeekFrom::Start(made.hole + 16)).unwrap();
         file.write_all(&made_file[16..]).unwrap();
         let len = file.metadata().unwrap().len();
-        Index::read(&mut file, len).unwrap().unwrap()
+        Index::read(&mut file, len, &[]).unwrap().unwrap()
     };
     let near = Made::default().read().unwrap();
     for n in 0..3 {
@@ -336,7 +336,7 @@ fn an_index_comes_back_or_not_at_all() {
 
 /// Asks an index for everything.
 fn ask(index: &Index) {
-    index.master_playlist();
+    super::master_playlist(&[("", index), ("other/", index)]);
     for rendition in 0..index.rendition_count() {
         index.media_playlist(rendition).unwrap();
         index.init_segment(rendition).unwrap();
@@ -383,7 +383,7 @@ proptest! {
         if let Some(cut) = cut {
             file.truncate(cut.index(file.len()));
         }
-        if let Ok(index) = Index::read(&mut Cursor::new(&file), file.len() as u64).unwrap() {
+        if let Ok(index) = Index::read(&mut Cursor::new(&file), file.len() as u64, &[]).unwrap() {
             ask(&index);
             let bytes = index.to_bytes();
             // No more is made than was there.
@@ -416,7 +416,7 @@ proptest! {
             let at = at.index(file.len());
             file[at] = byte;
         }
-        let read = Index::read(&mut Cursor::new(&file), file.len() as u64).unwrap();
+        let read = Index::read(&mut Cursor::new(&file), file.len() as u64, &[]).unwrap();
         if is_whole {
             prop_assert_eq!(read.as_ref().unwrap().media_playlist(0), index.media_playlist(0));
         }

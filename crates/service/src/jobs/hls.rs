@@ -123,7 +123,7 @@ async fn read_index(path: PathBuf) -> Result<Result<Index, Reason>, JobError> {
     blocking(move || {
         let mut file = File::open(path)?;
         let len = file.metadata()?.len();
-        Index::read(&mut file, len)
+        Index::read(&mut file, len, &[])
     })
     .await
 }

@@ -1,0 +1,278 @@
+//! HEVC, copied as it is (ITU-T H.265, and ISO/IEC 14496-15 of how it lies in a file).
+
+use std::{
+    fmt::Write,
+    io::{Read, Seek, SeekFrom},
+    ops::Range,
+};
+
+use super::{
+    CopyCodec, Reason, Stop,
+    codec::{BAD_VIDEO, Bits, Coding, Picture, Video, VideoRange, Visual, without_emulation},
+};
+use crate::boxes::be16;
+
+const VPS: u8 = 32;
+const SPS: u8 = 33;
+const PPS: u8 = 34;
+
+/// What a `hvc1` or `hev1` holds, as a `hvc1`: Safari plays no other.
+pub(super) fn read(entry: &[u8]) -> Result<Video, Reason> {
+    let visual = Visual::read(entry)?;
+    let config = visual.config(b"hvcC")?;
+    let head: [u8; 23] = *config.first_chunk().ok_or(BAD_VIDEO)?;
+    let [version, profile, .., chroma, luma_depth, chroma_depth, _, _, lengths, arrays] = head;
+    if version != 1 || lengths & 3 == 2 {
+        return Err(BAD_VIDEO);
+    }
+    let is_interlaced = constraints(&head).first().is_some_and(|first| first & 0xC0 == 0x40);
+    let depths = (luma_depth & 7, chroma_depth & 7);
+    // Without a base that others understand, Dolby Vision comes out green and purple.
+    let is_dolby_alone = [b"dvcC", b"dvvC"]
+        .into_iter()
+        .filter_map(|name| visual.child(name)?.get(4))
+        .any(|compatible| compatible >> 4 == 0);
+    if !matches!(profile & 0xDF, 1 | 2)
+        || chroma & 3 != 1
+        || !matches!(depths, (0, 0) | (2, 2))
+        || is_interlaced
+        || is_dolby_alone
+    {
+        return Err(Reason::NotCommonVideo(CopyCodec::Hevc));
+    }
+    let Sets { config, sets } = Sets::read(config, arrays).ok_or(BAD_VIDEO)?;
+    let of_kind = |kind| sets.iter().find(|set| set.first().is_some_and(|first| kind_of(*first) == kind));
+    let (Some(_), Some(sps), Some(_)) = (of_kind(VPS), of_kind(SPS), of_kind(PPS)) else {
+        return Err(Reason::InBandParameters);
+    };
+    let usability = Usability::read(sps).unwrap_or_default();
+    let transfer = visual.transfer().or(usability.transfer);
+    let coding = Coding::Hevc { length_size: (lengths & 3) + 1, sets };
+    let codec = codec_string(&head);
+    let mut video = visual.video(b"hvc1", (b"hvcC", &config), usability.pixel, codec, coding);
+    video.range = transfer.map(VideoRange::of_transfer).unwrap_or_default();
+    Ok(video)
+}
+
+/// Six bytes of an `hvcC`.
+fn constraints(head: &[u8; 23]) -> &[u8] {
+    head.get(6..12).unwrap_or_default()
+}
+
+/// ISO/IEC 14496-15, annex E.
+fn codec_string(head: &[u8; 23]) -> String {
+    let [_, profile, a, b, c, d, ..] = *head;
+    let level = head.get(12).copied().unwrap_or_default();
+    let tier = if profile & 0x20 == 0 { 'L' } else { 'H' };
+    let compatible = u32::from_be_bytes([a, b, c, d]).reverse_bits();
+    let mut codec = format!("hvc1.{}.{compatible:X}.{tier}{level}", profile & 31);
+    let constraints = constraints(head);
+    let said = constraints.iter().rposition(|byte| *byte > 0).map_or(0, |last| last + 1);
+    for byte in constraints.iter().take(said) {
+        // Writing to a String does not fail.
+        let _ = write!(codec, ".{byte:X}");
+    }
+    codec
+}
+
+/// The type of a NAL unit, from its first byte.
+fn kind_of(unit: u8) -> u8 {
+    unit >> 1 & 0x3F
+}
+
+/// Of the first byte of a NAL unit: what its picture is, if it is a slice.
+pub(super) fn picture(unit: u8) -> Option<Picture> {
+    match kind_of(unit) {
+        19 | 20 => Some(Picture::Idr),
+        // A CRA among them: what leads it is shown, and cannot be decoded after a seek.
+        0..=31 => Some(Picture::Other),
+        _ => None,
+    }
+}
+
+/// Parameter sets among the pictures must be those of the sample entry: decoders are given these alone, and those of one group
+/// would be taken for those of the next.
+pub(super) fn check_set(
+    file: &mut (impl Read + Seek),
+    unit: u8,
+    lies: Range<u64>,
+    sets: &[Vec<u8>],
+) -> Result<(), Stop> {
+    if !matches!(kind_of(unit), VPS | SPS | PPS) {
+        return Ok(());
+    }
+    let is_known = |len: usize| sets.iter().any(|set| set.len() == len);
+    let len = usize::try_from(lies.end.saturating_sub(lies.start)).ok().filter(|len| is_known(*len));
+    let mut found = vec![0; len.ok_or(Reason::InBandParameters)?];
+    file.seek(SeekFrom::Start(lies.start))?;
+    file.read_exact(&mut found)?;
+    if sets.contains(&found) { Ok(()) } else { Err(Reason::InBandParameters.into()) }
+}
+
+/// The arrays of an `hvcC`.
+struct Sets {
+    /// The whole, as a `hvc1` has to have it: it says that there are no other sets.
+    config: Vec<u8>,
+    sets: Vec<Vec<u8>>,
+}
+
+impl Sets {
+    fn read(config: &[u8], arrays: u8) -> Option<Self> {
+        let mut found = Self { config: config.to_vec(), sets: Vec::new() };
+        let mut at = 23;
+        for _ in 0..arrays {
+            let kind = found.config.get_mut(at)?;
+            let is_set = matches!(*kind & 0x3F, VPS | SPS | PPS);
+            if is_set {
+                *kind |= 0x80;
+            }
+            let count = be16(config, at + 1)?;
+            at += 3;
+            for _ in 0..count {
+                let len = usize::from(be16(config, at)?);
+                let set = config.get(at + 2..at + 2 + len)?;
+                if is_set {
+                    found.sets.push(set.to_vec());
+                }
+                at += 2 + len;
+            }
+        }
+        found.config.truncate(at);
+        Some(found)
+    }
+}
+
+/// What a sequence parameter set says at its end (7.3.2.2, E.2.1).
+#[derive(Debug, Default, PartialEq)]
+struct Usability {
+    pixel: Option<(u32, u32)>,
+    transfer: Option<u16>,
+}
+
+impl Usability {
+    fn read(unit: &[u8]) -> Option<Self> {
+        // More than any profile allows.
+        const MAX_SETS: u32 = 64;
+        let payload = without_emulation(unit.get(2..)?);
+        let mut bits = Bits::new(&payload);
+        bits.skip(4);
+        let sub_layers = bits.take(3)?;
+        bits.skip(1);
+        skip_profiles(&mut bits, sub_layers)?;
+        bits.ue()?;
+        if bits.ue()? == 3 {
+            bits.skip(1);
+        }
+        bits.ue()?;
+        bits.ue()?;
+        if bits.take(1)? == 1 {
+            skip_numbers(&mut bits, 4)?;
+        }
+        skip_numbers(&mut bits, 2)?;
+        let order_bits = bits.ue()?.checked_add(4).filter(|order| *order <= 16)?;
+        let layers = if bits.take(1)? == 1 { sub_layers + 1 } else { 1 };
+        skip_numbers(&mut bits, 3 * layers + 6)?;
+        if bits.take(1)? == 1 && bits.take(1)? == 1 {
+            skip_scaling(&mut bits)?;
+        }
+        bits.skip(2);
+        if bits.take(1)? == 1 {
+            bits.skip(8);
+            skip_numbers(&mut bits, 2)?;
+            bits.skip(1);
+        }
+        let count = bits.ue().filter(|count| *count <= MAX_SETS)?;
+        let mut set = Vec::new();
+        for index in 0..count {
+            set = reference_set(&mut bits, index > 0, &set)?;
+        }
+        if bits.take(1)? == 1 {
+            for _ in 0..bits.ue().filter(|count| *count <= MAX_SETS)? {
+                bits.skip(order_bits as usize + 1);
+            }
+        }
+        bits.skip(2);
+        let mut found = Self::default();
+        if bits.take(1)? == 0 {
+            return Some(found);
+        }
+        if bits.take(1)? == 1 {
+            found.pixel = bits.pixel();
+        }
+        if bits.take(1)? == 1 {
+            bits.skip(1);
+        }
+        if bits.take(1)? == 1 {
+            bits.skip(4);
+            if bits.take(1)? == 1 {
+                bits.skip(8);
+                found.transfer = u16::try_from(bits.take(8)?).ok();
+            }
+        }
+        Some(found)
+    }
+}
+
+fn skip_numbers(bits: &mut Bits<'_>, count: u32) -> Option<()> {
+    (0..count).try_for_each(|_| bits.ue().map(drop))
+}
+
+/// Profile, tier and level, also those of sub-layers (7.3.3).
+fn skip_profiles(bits: &mut Bits<'_>, sub_layers: u32) -> Option<()> {
+    bits.skip(96);
+    let mut skipped = 0;
+    for _ in 0..sub_layers {
+        skipped += 88 * bits.take(1)? + 8 * bits.take(1)?;
+    }
+    if sub_layers > 0 {
+        bits.skip(2 * (8 - sub_layers as usize));
+    }
+    bits.skip(skipped as usize);
+    Some(())
+}
+
+/// 7.3.4
+fn skip_scaling(bits: &mut Bits<'_>) -> Option<()> {
+    for size in 0..4 {
+        for _ in (0..6).step_by(if size == 3 { 3 } else { 1 }) {
+            if bits.take(1)? == 0 {
+                bits.ue()?;
+                continue;
+            }
+            let coefficients = (1 << (4 + (size << 1))).min(64) + u32::from(size > 1);
+            for _ in 0..coefficients {
+                bits.se()?;
+            }
+        }
+    }
+    Some(())
+}
+
+/// How far away the pictures of a set are (7.3.7, 7.4.8): the next set may be told by this one.
+fn reference_set(bits: &mut Bits<'_>, has_before: bool, before: &[i64]) -> Option<Vec<i64>> {
+    const MAX_PICTURES: u32 = 16;
+    let mut set = Vec::new();
+    if has_before && bits.take(1)? == 1 {
+        let sign = if bits.take(1)? == 1 { -1 } else { 1 };
+        let step = sign * (i64::from(bits.ue()?) + 1);
+        for far in before.iter().copied().chain([0]) {
+            let is_used = bits.take(1)? == 1 || bits.take(1)? == 1;
+            if is_used && far + step != 0 {
+                set.push(far + step);
+            }
+        }
+        // Those before, the nearest first; then those after.
+        set.sort_by_key(|far| (*far > 0, far.abs()));
+        return Some(set).filter(|set| set.len() <= MAX_PICTURES as usize);
+    }
+    let (before, after) = (bits.ue()?, bits.ue()?);
+    for (count, sign) in [(before, -1), (after, 1)] {
+        let mut far = 0;
+        for _ in 0..Some(count).filter(|count| *count <= MAX_PICTURES)? {
+            far += sign * (i64::from(bits.ue()?) + 1);
+            bits.skip(1);
+            set.push(far);
+        }
+    }
+    Some(set)
+}
