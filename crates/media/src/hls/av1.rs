@@ -161,3 +161,73 @@ fn transfer(units: &[u8]) -> Option<u16> {
     bits.skip(8);
     u16::try_from(bits.take(8)?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::{
+        super::{
+            codec::{self, tests::stsd},
+            write::put,
+        },
+        *,
+    };
+
+    /// Of SVT-AV1: 320x180, level 2.0; nothing of colour.
+    const MAIN: &[u8] = &[0x81, 0, 0x0C, 0, 0x0A, 0x0B, 0, 0, 0, 4, 0x3C, 0xFE, 0xCC, 0x02, 0xF8, 0, 0x40];
+    /// The same with 10 bits, in BT.2020 with HLG.
+    const HLG: &[u8] = &[
+        0x81, 0, 0x4C, 0, 0x0A, 0x0E, 0, 0, 0, 4, 0x3C, 0xFE, 0xCC, 0x02, 0xF8, 0x50, 0x91, 0x20, 0x90, 0x40,
+    ];
+
+    fn video_of(config: &[u8]) -> Result<Video, Reason> {
+        let mut entry = vec![0; 78];
+        entry[24..28].copy_from_slice(&[1, 64, 0, 180]);
+        put(&mut entry, b"av1C", |out| out.extend_from_slice(config));
+        codec::video(&stsd(b"av01", &entry), &[CopyCodec::Av1])
+    }
+
+    #[test]
+    fn what_it_is_called_and_how_bright_it_is() {
+        let main = video_of(MAIN).unwrap();
+        assert_eq!((main.codec.as_str(), main.range), ("av01.0.00M.08", VideoRange::Sdr));
+        let again = [&[0, 0, 0, 0, 0, 0, 0, 1][..], &main.entry].concat();
+        assert_eq!(codec::video(&again, &[CopyCodec::Av1]).unwrap(), main);
+        let mut hlg = HLG.to_vec();
+        hlg[1] = 4;
+        let found = video_of(&hlg).unwrap();
+        assert_eq!((found.codec.as_str(), found.range), ("av01.0.04M.10", VideoRange::Hlg));
+        (hlg[1], hlg[2]) = (13, 0xCC);
+        assert_eq!(video_of(&hlg).unwrap().codec, "av01.0.13H.10");
+        // 4:4:4, 12 bits, monochrome.
+        for (profile, shape) in [(0x20, 0x00), (0x40, 0x6C), (0, 0x1C)] {
+            (hlg[1], hlg[2]) = (profile, shape);
+            assert_eq!(video_of(&hlg), Err(Reason::NotCommonVideo(CopyCodec::Av1)));
+        }
+        for end in 4..HLG.len() {
+            assert!(video_of(&HLG[..end]).is_ok());
+        }
+        assert_eq!(video_of(&HLG[..3]), Err(BAD_VIDEO));
+    }
+
+    #[test]
+    fn only_key_frames_that_are_shown_begin() {
+        let is_key = |bytes: &[u8]| {
+            let size = bytes.len() as u32;
+            let sample = Sample { offset: 0, dts: 0, size, duration: 1, cts: 0, sync: true };
+            is_key(&mut Cursor::new(bytes), &sample).unwrap()
+        };
+        let sequence = [0x0A, 2, 0, 0];
+        let with = |frame: &[u8]| is_key(&[&[0x12, 0], &sequence[..], frame].concat());
+        assert!(with(&[0x32, 1, 0x10]));
+        // With an extension; a header alone; to the sample's end.
+        assert!(with(&[0x36, 0, 0x81, 0, 0x10]) && with(&[0x1A, 1, 0x10]) && with(&[0x30, 0x10]));
+        // Shown again, not shown, of another type.
+        assert!(!with(&[0x32, 1, 0x80]) && !with(&[0x32, 1, 0x00]) && !with(&[0x32, 1, 0x30]));
+        assert!(!is_key(&[0x32, 1, 0x10]));
+        assert!(!with(&[]) && !with(&[0x32]) && !with(&[0x32, 0x80, 0x80, 0x80, 0x80]));
+        // Sizes that lead far away.
+        assert!(!is_key(&[0x12, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F, 1, 2, 3]));
+    }
+}

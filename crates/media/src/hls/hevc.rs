@@ -276,3 +276,129 @@ fn reference_set(bits: &mut Bits<'_>, has_before: bool, before: &[i64]) -> Optio
     }
     Some(set)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::{
+        super::{
+            codec::{self, tests::stsd},
+            write::put,
+        },
+        *,
+    };
+
+    /// Of x265: 320x180, Main, level 2; square pixels, nothing of colour.
+    const MAIN: &[u8] = &[
+        1, 0x01, 0x60, 0, 0, 0, 0x90, 0, 0, 0, 0, 0, 0x3C, 0xF0, 0, 0xFC, 0xFD, 0xF8, 0xF8, 0, 0, 0x0F, 3,
+        0xA0, 0, 1, 0, 0x18, 0x40, 0x01, 0x0C, 0x01, 0xFF, 0xFF, 0x01, 0x60, 0, 0, 3, 0, 0x90, 0, 0, 3, 0, 0,
+        3, 0, 0x3C, 0x95, 0x94, 0x09, 0xA1, 0, 1, 0, 0x2B, 0x42, 0x01, 0x01, 0x01, 0x60, 0, 0, 3, 0, 0x90, 0,
+        0, 3, 0, 0, 3, 0, 0x3C, 0xA0, 0x0A, 0x08, 0x0C, 0x1F, 0x3E, 0x59, 0x59, 0x52, 0x93, 0x0B, 0xC0, 0x5A,
+        0x02, 0, 0, 3, 0, 2, 0, 0, 3, 0, 0x3C, 0x10, 0xA2, 0, 1, 0, 6, 0x44, 0x01, 0xC0, 0x73, 0xC1, 0x89,
+    ];
+
+    /// Of x265: the same as Main 10, in BT.2020 with PQ.
+    const HDR10: &[u8] = &[
+        1, 0x02, 0x20, 0, 0, 0, 0x90, 0, 0, 0, 0, 0, 0x3C, 0xF0, 0, 0xFC, 0xFD, 0xFA, 0xFA, 0, 0, 0x0F, 3,
+        0xA0, 0, 1, 0, 0x18, 0x40, 0x01, 0x0C, 0x01, 0xFF, 0xFF, 0x02, 0x20, 0, 0, 3, 0, 0x90, 0, 0, 3, 0, 0,
+        3, 0, 0x3C, 0x95, 0x94, 0x09, 0xA1, 0, 1, 0, 0x2E, 0x42, 0x01, 0x01, 0x02, 0x20, 0, 0, 3, 0, 0x90, 0,
+        0, 3, 0, 0, 3, 0, 0x3C, 0xA0, 0x0A, 0x08, 0x0C, 0x1F, 0x3B, 0x65, 0x95, 0x95, 0x29, 0x30, 0xBC, 0x05,
+        0xA8, 0x48, 0x80, 0x48, 0x20, 0, 0, 3, 0, 0x20, 0, 0, 3, 3, 0xC1, 0xA2, 0, 1, 0, 6, 0x44, 0x01, 0xC0,
+        0x73, 0xC1, 0x89,
+    ];
+
+    fn video_of(name: &[u8; 4], config: &[u8], more: &[(&[u8; 4], &[u8])]) -> Result<Video, Reason> {
+        let mut entry = vec![0; 78];
+        entry[24..28].copy_from_slice(&[1, 64, 0, 180]);
+        for (name, content) in [(b"hvcC", config)].iter().chain(more) {
+            put(&mut entry, name, |out| out.extend_from_slice(content));
+        }
+        codec::video(&stsd(name, &entry), &[CopyCodec::Hevc])
+    }
+
+    #[test]
+    fn what_it_is_called_and_how_bright_it_is() {
+        let main = video_of(b"hvc1", MAIN, &[]).unwrap();
+        assert_eq!(
+            (main.codec.as_str(), main.range, main.pixel),
+            ("hvc1.1.6.L60.90", VideoRange::Sdr, (1, 1))
+        );
+        let hdr = video_of(b"hvc1", HDR10, &[]).unwrap();
+        assert_eq!((hdr.codec.as_str(), hdr.range), ("hvc1.2.4.L60.90", VideoRange::Pq));
+        // What the container says comes first, unless it says nothing.
+        let colour = |transfer| [b"nclx".as_slice(), &[0, 9, 0, transfer, 0, 9, 0]].concat();
+        assert_eq!(video_of(b"hvc1", HDR10, &[(b"colr", &colour(18))]).unwrap().range, VideoRange::Hlg);
+        assert_eq!(video_of(b"hvc1", HDR10, &[(b"colr", &colour(2))]).unwrap().range, VideoRange::Pq);
+        // An entry of ours reads as it was.
+        let graded = video_of(b"hvc1", HDR10, &[(b"mdcv", &[7; 24]), (b"clli", &[8; 4])]).unwrap();
+        assert!(graded.entry.windows(4).any(|name| name == b"mdcv"));
+        let again = [&[0, 0, 0, 0, 0, 0, 0, 1][..], &graded.entry].concat();
+        assert_eq!(codec::video(&again, &[CopyCodec::Hevc]).unwrap(), graded);
+
+        let mut broadcast = *HDR10.first_chunk().unwrap();
+        (broadcast[12], broadcast[6]) = (93, 0xB0);
+        assert_eq!(codec_string(&broadcast), "hvc1.2.4.L93.B0");
+        (broadcast[1], broadcast[6], broadcast[8]) = (0x22, 0, 0x0A);
+        assert_eq!(codec_string(&broadcast), "hvc1.2.4.H93.0.0.A");
+        broadcast[8] = 0;
+        assert_eq!(codec_string(&broadcast), "hvc1.2.4.H93");
+    }
+
+    #[test]
+    fn one_name_for_both_kinds() {
+        let mut loose = MAIN.to_vec();
+        for kind in [VPS, SPS, PPS] {
+            let at = loose.windows(3).position(|bytes| bytes == [kind | 0x80, 0, 1]).unwrap();
+            loose[at] = kind;
+        }
+        assert_ne!(loose, MAIN);
+        assert_eq!(video_of(b"hev1", &loose, &[]), video_of(b"hvc1", MAIN, &[]));
+        // Nothing there: they are among the pictures.
+        let mut bare = MAIN[..23].to_vec();
+        bare[22] = 0;
+        assert_eq!(video_of(b"hev1", &bare, &[]), Err(Reason::InBandParameters));
+    }
+
+    #[test]
+    fn what_players_do_not_have_is_refused() {
+        let uncommon = Err(Reason::NotCommonVideo(CopyCodec::Hevc));
+        for (at, byte) in [(1, 4), (16, 0xFE), (17, 0xFC), (18, 0xFA), (6, 0x40)] {
+            let mut config = MAIN.to_vec();
+            config[at] = byte;
+            assert_eq!(video_of(b"hvc1", &config, &[]), uncommon, "{at}");
+        }
+        // Dolby Vision, alone and over HLG.
+        assert_eq!(video_of(b"hvc1", HDR10, &[(b"dvcC", &[1, 0, 10, 45, 0])]), uncommon);
+        assert!(video_of(b"hvc1", HDR10, &[(b"dvvC", &[1, 0, 16, 45, 0x40])]).is_ok());
+        for end in 0..MAIN.len() {
+            assert_eq!(video_of(b"hvc1", &MAIN[..end], &[]), Err(BAD_VIDEO));
+        }
+    }
+
+    #[test]
+    fn only_idr_begins() {
+        let pictures = [0, 1, 9, 16, 18, 19, 20, 21, 32, 35, 39].map(|kind| picture(kind << 1));
+        let (idr, other) = (Some(Picture::Idr), Some(Picture::Other));
+        assert_eq!(pictures, [other, other, other, other, other, idr, idr, other, None, None, None]);
+        let Coding::Hevc { sets, .. } = video_of(b"hvc1", MAIN, &[]).unwrap().coding else { panic!() };
+        let check = |set: &[u8]| check_set(&mut Cursor::new(set), set[0], 0..set.len() as u64, &sets);
+        assert!(sets.iter().all(|set| check(set).is_ok()));
+        assert!(check(&[SPS << 1, 1]).is_err());
+        assert!(check(&[39 << 1, 1]).is_ok());
+    }
+
+    #[test]
+    fn reference_sets_may_be_told_by_others() {
+        // 2 before at -1 and -3, 1 after at 2.
+        let plain = [0b0110_1011, 0b0101_0101];
+        let first = reference_set(&mut Bits::new(&plain), false, &[]).unwrap();
+        assert_eq!(first, [-1, -3, 2]);
+        // Told by it, one step earlier, all used: the one at 2 is at 1 now, and it is at -1 itself.
+        let told = [0b1111_1111, 0];
+        assert_eq!(reference_set(&mut Bits::new(&told), true, &first).unwrap(), [-1, -2, -4, 1]);
+        // One step later, the nearest falls on the picture itself, and another is left out.
+        let told = [0b1011_0011, 0];
+        assert_eq!(reference_set(&mut Bits::new(&told), true, &first).unwrap(), [1, 3]);
+    }
+}
