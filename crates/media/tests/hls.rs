@@ -375,6 +375,15 @@ fn hevc_that_is_copied() {
 }
 
 #[test]
+fn hevc_in_other_containers() {
+    let clip = Clip::make("hevc.mov", &format!("{VIDEO} {SOUND} {X265} {CLOSED} -pix_fmt yuv420p {AAC}"))
+        .copied(CopyCodec::Hevc);
+    check(&clip, 1);
+    let fragments = "-i SOURCE -c copy -tag:v hvc1 -movflags +frag_keyframe+empty_moov+default_base_moof";
+    check(&clip.remade("fragments.mp4", fragments), 1);
+}
+
+#[test]
 fn hevc_of_high_dynamic_range() {
     let params = "hdr10=1:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc";
     let args = format!("{VIDEO} {SOUND} {X265} {CLOSED}:{params} {HDR10} {AAC}");
@@ -429,6 +438,11 @@ fn av1_that_is_copied() {
     let master = served.master();
     assert!(master.contains("CODECS=\"av01.0.00M.08,mp4a.40.2\",RESOLUTION=320x180"), "{master}");
     assert!(!master.contains("VIDEO-RANGE"), "{master}");
+
+    let aom = "-c:v libaom-av1 -cpu-used 8 -row-mt 1 -g 60 -pix_fmt yuv420p";
+    let video = VIDEO.replace("d=20", "d=5");
+    let fragments = "-movflags +frag_keyframe+delay_moov";
+    check(&Clip::make("aom.mp4", &format!("{video} {aom} {fragments}")).copied(CopyCodec::Av1), 0);
 
     let hlg = HDR10.replace("smpte2084", "arib-std-b67");
     let clip = Clip::make("hlg.mp4", &format!("{VIDEO} {SVT_AV1} {hlg}")).copied(CopyCodec::Av1);

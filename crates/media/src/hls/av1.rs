@@ -166,6 +166,8 @@ fn transfer(units: &[u8]) -> Option<u16> {
 mod tests {
     use std::io::Cursor;
 
+    use proptest::prelude::*;
+
     use super::{
         super::{
             codec::{self, tests::stsd},
@@ -229,5 +231,25 @@ mod tests {
         assert!(!with(&[]) && !with(&[0x32]) && !with(&[0x32, 0x80, 0x80, 0x80, 0x80]));
         // Sizes that lead far away.
         assert!(!is_key(&[0x12, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F, 1, 2, 3]));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_break_it(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            noise in prop::collection::vec(any::<u8>(), 1..80),
+        ) {
+            let mut config = HLG.to_vec();
+            for (at, byte) in changes {
+                let at = at.index(config.len());
+                config[at] = byte;
+            }
+            let _ = video_of(&config);
+            transfer(&noise);
+            let size = noise.len() as u32;
+            let sample = Sample { offset: 0, dts: 0, size, duration: 1, cts: 0, sync: true };
+            // Nothing is read behind it: that would be an error here.
+            is_key(&mut Cursor::new(&noise), &sample).unwrap();
+        }
     }
 }

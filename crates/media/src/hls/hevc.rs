@@ -281,6 +281,8 @@ fn reference_set(bits: &mut Bits<'_>, has_before: bool, before: &[i64]) -> Optio
 mod tests {
     use std::io::Cursor;
 
+    use proptest::prelude::*;
+
     use super::{
         super::{
             codec::{self, tests::stsd},
@@ -400,5 +402,25 @@ mod tests {
         // One step later, the nearest falls on the picture itself, and another is left out.
         let told = [0b1011_0011, 0];
         assert_eq!(reference_set(&mut Bits::new(&told), true, &first).unwrap(), [1, 3]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_break_it(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            noise in prop::collection::vec(any::<u8>(), 0..80),
+        ) {
+            let mut config = HDR10.to_vec();
+            for (at, byte) in changes {
+                let at = at.index(config.len());
+                config[at] = byte;
+            }
+            let _ = video_of(b"hvc1", &config, &[]);
+            Usability::read(&noise);
+            for (index, first) in [&[][..], &[-1, -3, 2]].into_iter().enumerate() {
+                let set = reference_set(&mut Bits::new(&noise), index > 0, first);
+                prop_assert!(set.is_none_or(|set| set.len() <= 32));
+            }
+        }
     }
 }
