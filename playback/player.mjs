@@ -32,9 +32,9 @@ export async function openPlayer() {
   });
   return {
     /**
-     * Plays in this order: 1 s from the start; a seek to the middle (not loaded yet), then at 4x to 2 s before the end; a seek
+     * Plays in this order: 1 s from the start; a seek to the middle (not loaded yet), then fast (4x; 2x above 30 frames a second) to 2 s before the end; a seek
      * there (or what was just loaded is played on), then at 1x until `ended`; each further sound track for a moment; the first half
-     * at 4x. `clip` says what it is, `source` is what `examine` found in it. `problems` is empty when all was well.
+     * fast. `clip` says what it is, `source` is what `examine` found in it. `problems` is empty when all was well.
      */
     async play(manifest, clip, source) {
       const page = await browser.newPage();
