@@ -8,7 +8,8 @@ use figment::{
     Figment,
     providers::{Format, Serialized, Toml},
 };
-use reelhouse_service::{ApiKey, Limits, LimitsProfile};
+use reelhouse_media::hls::CopyCodec;
+use reelhouse_service::{ApiKey, HlsSettings, Limits, LimitsProfile};
 use serde::{Deserialize, Serialize};
 
 /// Read when it is there and no `--config` names another.
@@ -95,6 +96,15 @@ settings! {
     workers: usize = std::thread::available_parallelism().map_or(2, usize::from),
     ["REELHOUSE_WORKERS", "N", default: "the number of cores"];
 
+    "Codecs (hevc, av1) of originals that are offered as they lie beside the HLS variant that plays everywhere, \
+     comma-separated"
+    hls_copy: String = String::new(),
+    ["REELHOUSE_HLS_COPY", "CODECS", default: "none"];
+
+    "Heights of further, smaller HLS variants in pixels, comma-separated, for instance 1080,720,480"
+    hls_ladder: String = String::new(),
+    ["REELHOUSE_HLS_LADDER", "HEIGHTS", default: "none"];
+
     "Seconds that media URLs (manifest_url and the like) live, at least; 0 for no end"
     media_url_ttl: u64 = 0,
     ["REELHOUSE_MEDIA_URL_TTL", "SECONDS", default: "0"];
@@ -160,6 +170,7 @@ impl SettingsArgs {
             url.is_empty() || url.starts_with("http://") || url.starts_with("https://"),
             "REELHOUSE_PUBLIC_URL: \"{url}\" does not begin with http:// or https://"
         );
+        settings.hls()?;
         Ok(settings)
     }
 }
@@ -180,6 +191,25 @@ impl Settings {
     /// The configured key, if there is one.
     pub(crate) fn configured_key(&self) -> Option<ApiKey> {
         Some(&self.api_key).filter(|key| !key.is_empty()).map(ApiKey::new)
+    }
+
+    /// What HLS is made beside the one variant that plays everywhere.
+    pub(crate) fn hls(&self) -> anyhow::Result<HlsSettings> {
+        let words = |list: &str| -> Vec<String> {
+            list.split(',').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect()
+        };
+        let codec = |word: String| {
+            CopyCodec::parse(&word)
+                .with_context(|| format!("REELHOUSE_HLS_COPY: \"{word}\" is neither hevc nor av1"))
+        };
+        let height = |word: String| {
+            let height = word.parse().ok().filter(|height| (64..=8192).contains(height));
+            height.with_context(|| format!("REELHOUSE_HLS_LADDER: \"{word}\" is no height from 64 to 8192"))
+        };
+        Ok(HlsSettings {
+            copy: words(&self.hls_copy).into_iter().map(codec).collect::<Result<_, _>>()?,
+            ladder: words(&self.hls_ladder).into_iter().map(height).collect::<Result<_, _>>()?,
+        })
     }
 
     /// The configured base of URLs, if there is one.

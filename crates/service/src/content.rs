@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use crate::{
     Caller, MediaScope, Service,
     error::{Error, Result},
-    jobs::{HlsDetails, HlsSource, THUMBNAIL_FILE, VTT_FILE, hls_files},
+    jobs::{HlsDetails, HlsSource, HlsVariant, MAIN, THUMBNAIL_FILE, VTT_FILE, index_file, media_file},
     service::CachedIndex,
 };
 
@@ -206,69 +206,90 @@ impl Service {
     }
 
     async fn hls(&self, id: AssetId, path: &str) -> Result<Option<Content>> {
-        let Some((record, file)) = self.made(id, JobKind::Hls, path).await? else { return Ok(None) };
-        let Some(wanted) = HlsFile::parse(file) else { return Ok(None) };
-        let Some(cached) = self.hls_index(&record).await? else { return Ok(None) };
-        let index = &cached.index;
-        let folder = record.folder.clone();
+        let Some((record, path)) = self.made(id, JobKind::Hls, path).await? else { return Ok(None) };
+        let details: HlsDetails = serde_json::from_str(&record.details).unwrap_or_default();
         let playlist = |text: String| {
-            made_of(
-                vec![Piece::Bytes(text.into())],
-                "application/vnd.apple.mpegurl",
-                &folder,
-                file,
-                Lifetime::Short,
-            )
+            let pieces = vec![Piece::Bytes(text.into())];
+            made_of(pieces, "application/vnd.apple.mpegurl", &record.folder, path, Lifetime::Short)
         };
+        if path == HLS_MASTER_FILE {
+            return Ok(self.master_playlist(&record, &details).await?.map(playlist));
+        }
+        let (name, file) = path.split_once('/').unwrap_or((MAIN, path));
+        let Some(variant) = details.variants.iter().find(|variant| variant.name == name) else {
+            return Ok(None);
+        };
+        let Some(wanted) = HlsFile::parse(file) else { return Ok(None) };
+        let Some(cached) = self.hls_index(&record, variant).await? else { return Ok(None) };
+        let segment = |pieces| made_of(pieces, "video/mp4", &record.folder, path, Lifetime::Forever);
         Ok(match wanted {
-            HlsFile::Master => Some(playlist(hls::master_playlist(&[("", index)]))),
-            HlsFile::Playlist(rendition) => index.media_playlist(rendition).map(playlist),
-            HlsFile::Init(rendition) => index.init_segment(rendition).map(|init| {
-                made_of(vec![Piece::Bytes(init.into())], "video/mp4", &folder, file, Lifetime::Forever)
-            }),
-            HlsFile::Segment(rendition, n) => match index.segment(rendition, n) {
-                Some(segment) => self.segment(&record, file, segment).await?,
+            HlsFile::Playlist(rendition) => cached.index.media_playlist(rendition).map(playlist),
+            HlsFile::Init(rendition) => {
+                cached.index.init_segment(rendition).map(|init| segment(vec![Piece::Bytes(init.into())]))
+            }
+            HlsFile::Segment(rendition, n) => match cached.index.segment(rendition, n) {
+                Some(made) => self.pieces_of(&record, variant, made).await?.map(segment),
                 None => None,
             },
         })
     }
 
-    async fn segment(
+    async fn master_playlist(
         &self,
         record: &DerivativeRecord,
-        name: &str,
+        details: &HlsDetails,
+    ) -> Result<Option<String>> {
+        let mut variants = Vec::new();
+        for variant in &details.variants {
+            let Some(cached) = self.hls_index(record, variant).await? else { return Ok(None) };
+            // The main variant's files lie beside the playlist, the others' in a folder of their name.
+            let prefix = if variant.name == MAIN { String::new() } else { format!("{}/", variant.name) };
+            variants.push((prefix, cached));
+        }
+        let variants: Vec<_> =
+            variants.iter().map(|(prefix, cached)| (prefix.as_str(), &cached.index)).collect();
+        Ok(Some(hls::master_playlist(&variants)))
+    }
+
+    /// A segment: its head, and ranges of the file that holds the media.
+    async fn pieces_of(
+        &self,
+        record: &DerivativeRecord,
+        variant: &HlsVariant,
         segment: hls::Segment,
-    ) -> Result<Option<Content>> {
-        let details: HlsDetails = serde_json::from_str(&record.details).unwrap_or_default();
-        let source = match details.source {
+    ) -> Result<Option<Vec<Piece>>> {
+        let source = match variant.source {
             HlsSource::Original => BlobKey::Original(record.asset_id),
-            HlsSource::Media => record.file(hls_files::MEDIA),
+            HlsSource::Media => record.file(media_file(&variant.name)),
         };
         let Some(Opened { file, .. }) = self.open(source).await? else { return Ok(None) };
         let ranges = segment.ranges.into_iter().map(|range| Piece::File(file.clone(), range));
-        let pieces = std::iter::once(Piece::Bytes(segment.head.into())).chain(ranges).collect();
-        Ok(Some(made_of(pieces, "video/mp4", &record.folder, name, Lifetime::Forever)))
+        Ok(Some(std::iter::once(Piece::Bytes(segment.head.into())).chain(ranges).collect()))
     }
 
-    /// The index, read once and kept as long as there is room.
-    async fn hls_index(&self, record: &DerivativeRecord) -> Result<Option<Arc<CachedIndex>>> {
-        if let Some(cached) = self.hls_indices.get(&record.folder) {
+    /// A variant's index, read once and kept as long as there is room.
+    async fn hls_index(
+        &self,
+        record: &DerivativeRecord,
+        variant: &HlsVariant,
+    ) -> Result<Option<Arc<CachedIndex>>> {
+        let name = index_file(&variant.name);
+        let key = format!("{}/{name}", record.folder);
+        if let Some(cached) = self.hls_indices.get(&key) {
             return Ok(Some(cached));
         }
-        let Some(Opened { file, size }) = self.open(record.file(hls_files::INDEX)).await? else {
-            return Ok(None);
-        };
+        let Some(Opened { file, size }) = self.open(record.file(name)).await? else { return Ok(None) };
         let read = spawn_blocking(move || {
             let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
             std::os::unix::fs::FileExt::read_exact_at(&*file, &mut bytes, 0)?;
             Ok::<_, io::Error>(hls::Index::from_bytes(&bytes))
         });
         let Some(index) = read.await?.map_err(unreadable)? else {
-            tracing::error!(folder = record.folder, "an index cannot be read; make it anew");
+            tracing::error!(key, "an index cannot be read; make it anew");
             return Ok(None);
         };
         let cached = Arc::new(CachedIndex { index, size });
-        self.hls_indices.insert(record.folder.clone(), cached.clone());
+        self.hls_indices.insert(key, cached.clone());
         Ok(Some(cached))
     }
 }
@@ -321,21 +342,20 @@ impl StoryboardFile {
     }
 }
 
+/// Where a player begins.
+pub const HLS_MASTER_FILE: &str = "master.m3u8";
+
 /// What a name in a playlist means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum HlsFile {
-    Master,
     Playlist(usize),
     Init(usize),
     Segment(usize, usize),
 }
 
 impl HlsFile {
-    /// `master.m3u8`; `main` and `audio-N` with `.m3u8`, `-init.mp4`, `-M.m4s`.
+    /// `main` and `audio-N` with `.m3u8`, `-init.mp4`, `-M.m4s`.
     fn parse(name: &str) -> Option<Self> {
-        if name == "master.m3u8" {
-            return Some(Self::Master);
-        }
         let rendition = |stem: &str| match stem {
             "main" => Some(0),
             _ => number(stem.strip_prefix("audio-")?).filter(|number| *number > 0),
@@ -364,7 +384,7 @@ mod tests {
     #[test]
     fn names_in_playlists() {
         for (name, file) in [
-            ("master.m3u8", Some(HlsFile::Master)),
+            ("master.m3u8", None),
             ("main.m3u8", Some(HlsFile::Playlist(0))),
             ("audio-2.m3u8", Some(HlsFile::Playlist(2))),
             ("main-init.mp4", Some(HlsFile::Init(0))),

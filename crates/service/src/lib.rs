@@ -20,8 +20,9 @@ mod worker;
 
 pub use assets::NewAsset;
 pub use clock::{Clock, SystemClock};
-pub use content::{Content, Lifetime, Piece};
+pub use content::{Content, HLS_MASTER_FILE, Lifetime, Piece};
 pub use error::{Error, Result};
+pub use jobs::{HlsSettings, THUMBNAIL_FILE, VTT_FILE as STORYBOARD_FILE};
 pub use keys::Caller;
 pub use limits::{AudioLimits, ImageLimits, Limits, LimitsProfile, VideoLimits};
 pub use media_urls::MediaScope;

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     Clock, Limits,
     error::{Error, Result},
+    jobs::HlsSettings,
     media_urls::MediaUrls,
     rate::UploadRates,
 };
@@ -27,6 +28,8 @@ pub struct Settings {
     pub rate_upload_rpd: u32,
     /// Seconds that a media URL lives, at least; 0 for no end.
     pub media_url_ttl: u64,
+    /// What HLS is made beside the one variant that plays everywhere.
+    pub hls: HlsSettings,
 }
 
 /// The verbs. Cheap to clone.
@@ -39,6 +42,7 @@ pub struct Service {
     pub(crate) staging_room: StagingRoom,
     pub(crate) upload_rates: Arc<UploadRates>,
     pub(crate) media_urls: MediaUrls,
+    pub(crate) hls: Arc<HlsSettings>,
     pub(crate) hls_indices: Arc<Cache<String, Arc<CachedIndex>, IndexSize>>,
     /// A job was pushed: who sleeps may look.
     pub(crate) job_pushed: Arc<Notify>,
@@ -127,6 +131,7 @@ impl Service {
             staging_room: StagingRoom::new(settings.max_staged_bytes),
             upload_rates: Arc::new(UploadRates::new(settings.rate_upload_rpm, settings.rate_upload_rpd)),
             media_urls: MediaUrls::new(&secret, settings.media_url_ttl),
+            hls: Arc::new(settings.hls),
             hls_indices: Arc::new(Cache::with_weighter(1024, INDEX_BYTES, IndexSize)),
             job_pushed: Arc::default(),
             ids: Arc::default(),

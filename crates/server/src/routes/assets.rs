@@ -9,7 +9,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reelhouse_api::{
     Asset, AssetDetail, Fault, Hls, MediaKind, Page, RenditionStatus, Status, Thumbnail, paths,
 };
-use reelhouse_service::{Admission, AssetRecord, Caller, MediaScope, Removal};
+use reelhouse_service::{
+    Admission, AssetRecord, Caller, HLS_MASTER_FILE, MediaScope, Removal, STORYBOARD_FILE, THUMBNAIL_FILE,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -117,7 +119,7 @@ impl App {
             asset: asset(record),
             hls: record.hls_status.map(|status| Hls {
                 status,
-                manifest_url: made(status, &record.hls_folder, MediaScope::Hls, "master.m3u8"),
+                manifest_url: made(status, &record.hls_folder, MediaScope::Hls, HLS_MASTER_FILE),
             }),
             thumbnail: record.thumbnail_status.map(|status| Thumbnail {
                 status,
@@ -125,7 +127,7 @@ impl App {
                     status,
                     &record.thumbnail_folder,
                     MediaScope::Thumbnail,
-                    "thumbnail.jpg",
+                    THUMBNAIL_FILE,
                 ),
             }),
             original_url: (record.status == Status::Ready).then(|| {
@@ -135,7 +137,7 @@ impl App {
                 )
             }),
             storyboard_url: (record.kind == Some(MediaKind::Video) && record.status == Status::Ready)
-                .then(|| url(MediaScope::Storyboard, "storyboard.vtt")),
+                .then(|| url(MediaScope::Storyboard, STORYBOARD_FILE)),
             technical_metadata: record.technical_metadata.clone(),
         }
     }

@@ -3,11 +3,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use reelhouse_api::TechnicalMetadata;
 use reelhouse_media::{
     Need, Plan, because,
-    hls::{Index, Reason},
+    hls::{CopyCodec, Index, Reason},
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::{Input, blocking};
 use crate::{
@@ -15,17 +17,27 @@ use crate::{
     worker::{JobError, Progress},
 };
 
-/// The files of an HLS derivative.
-pub(crate) mod files {
-    /// What playlists and segments are computed from.
-    pub(crate) const INDEX: &str = "index";
-    /// An MP4 whose ranges segments are made of, where the original does not serve.
-    pub(crate) const MEDIA: &str = "media.mp4";
+/// What HLS is made beside the one variant that plays everywhere.
+#[derive(Debug, Clone, Default)]
+pub struct HlsSettings {
+    /// Codecs whose originals are offered as they lie, too.
+    pub copy: Vec<CopyCodec>,
+    /// Heights of further, smaller variants, in pixels.
+    pub ladder: Vec<u32>,
 }
 
 /// How HLS was made, and why so.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct HlsDetails {
+    /// The first plays everywhere.
+    pub(crate) variants: Vec<HlsVariant>,
+}
+
+/// One variant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct HlsVariant {
+    /// `main`, a height, or a codec.
+    pub(crate) name: String,
     /// Where the segments' bytes lie.
     pub(crate) source: HlsSource,
     /// What was done: `as it lies`, or the plan in words.
@@ -35,55 +47,150 @@ pub(crate) struct HlsDetails {
 }
 
 /// Where the segments' bytes lie.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum HlsSource {
     /// In the original.
-    #[default]
     Original,
-    /// In [`files::MEDIA`].
+    /// In an MP4 that was made: [`media_file`].
     Media,
 }
 
-/// Tries the cheapest way first: the original as it lies, then a remux, then a transcode.
+/// The variant that plays everywhere.
+pub(crate) const MAIN: &str = "main";
+
+/// The file from which a variant's playlists and segments are computed.
+pub(crate) fn index_file(variant: &str) -> String {
+    format!("{variant}.index")
+}
+
+/// The MP4 whose ranges a variant's segments are made of, where the original does not serve.
+pub(crate) fn media_file(variant: &str) -> String {
+    format!("{variant}.mp4")
+}
+
+/// Makes every variant.
 pub(crate) async fn make(
     service: &Service,
     input: &Input,
     folder: &Path,
     progress: &Progress,
 ) -> Result<String, JobError> {
-    let media = folder.join(files::MEDIA);
-    let mut reasons = Vec::new();
-    let (index, source, plan) = match read_index(input.source.clone()).await? {
-        Ok(index) => (index, HlsSource::Original, "as it lies".to_owned()),
-        Err(mut reason) => 'made: {
-            let remux = Plan::remux(&input.facts).filter(|_| copying_mends(&reason));
-            let mut plan = remux.unwrap_or_else(|| Plan::transcode(&input.facts, because(&reason)));
-            loop {
-                reasons.push(reason.to_string());
-                let max_bytes = max_bytes(&input.source).await?;
-                service
-                    .media
-                    .prepare(&input.source, &input.facts, &plan, &media, max_bytes, progress)
-                    .await?;
-                match read_index(media.clone()).await? {
-                    Ok(index) => break 'made (index, HlsSource::Media, plan.to_string()),
-                    Err(again) if plan.need() == Need::Remux => {
-                        plan = Plan::transcode(&input.facts, because(&again));
-                        reason = again;
-                    }
-                    Err(again) => {
-                        reasons.push(again.to_string());
-                        return Err(JobError::Fail(reasons.join("; ")));
-                    }
+    let work = Work { service, input, folder };
+    let (main, index) = work.main(progress).await?;
+    let sounds_apart = index.rendition_count() > 1;
+    let mut variants = vec![main];
+    for height in &service.hls.ladder {
+        if upright_height(&input.facts).is_some_and(|of_source| of_source > *height) {
+            variants.push(work.rung(*height, sounds_apart).await?);
+        }
+    }
+    variants.extend(work.copied().await?);
+    serde_json::to_string(&HlsDetails { variants }).map_err(|error| JobError::Fail(error.to_string()))
+}
+
+struct Work<'a> {
+    service: &'a Service,
+    input: &'a Input,
+    folder: &'a Path,
+}
+
+impl Work<'_> {
+    /// Tries the cheapest way first: the original as it lies, then a remux, then a transcode.
+    async fn main(&self, progress: &Progress) -> Result<(HlsVariant, Index), JobError> {
+        let reason = match read_index(self.input.source.clone(), Vec::new()).await? {
+            Ok(index) => {
+                let plan = "as it lies".to_owned();
+                return self.keep(MAIN, HlsSource::Original, plan, Vec::new(), index).await;
+            }
+            Err(reason) => reason,
+        };
+        let facts = &self.input.facts;
+        let mut plan = match Plan::remux(facts).filter(|_| copying_mends(&reason)) {
+            Some(remux) => remux,
+            None => Plan::transcode(facts, because(&reason)),
+        };
+        let mut reasons = vec![reason.to_string()];
+        loop {
+            let again = match self.prepare(MAIN, &plan, progress).await {
+                Ok(Ok(index)) => {
+                    return self.keep(MAIN, HlsSource::Media, plan.to_string(), reasons, index).await;
                 }
+                Ok(Err(again)) => {
+                    reasons.push(again.to_string());
+                    Some(again)
+                }
+                // What cannot be copied may still be decoded.
+                Err(error) if plan.need() == Need::Remux => {
+                    reasons.push(error.to_string());
+                    None
+                }
+                Err(error) => return Err(error),
+            };
+            if plan.need() == Need::Transcode {
+                return Err(JobError::Fail(reasons.join("; ")));
+            }
+            plan = Plan::transcode(facts, again.as_ref().map_or(because::TIMESTAMPS, because));
+        }
+    }
+
+    /// A smaller picture. Where the main variant has its sounds apart, they serve this one, too.
+    async fn rung(&self, height: u32, sounds_apart: bool) -> Result<HlsVariant, JobError> {
+        let mut plan = Plan::transcode(&self.input.facts, because::LADDER).at_height(height);
+        if sounds_apart {
+            plan.audio.clear();
+        }
+        let name = height.to_string();
+        let index = self.prepare(&name, &plan, &watch::Sender::new(0.0)).await?;
+        let index = index.map_err(|reason| JobError::Fail(reason.to_string()))?;
+        Ok(self.keep(&name, HlsSource::Media, plan.to_string(), Vec::new(), index).await?.0)
+    }
+
+    /// The original as it lies, where its codec is one of those asked for.
+    async fn copied(&self) -> Result<Option<HlsVariant>, JobError> {
+        let codec = self.input.facts.video_codec.as_deref().and_then(CopyCodec::parse);
+        let Some(codec) = codec.filter(|codec| self.service.hls.copy.contains(codec)) else {
+            return Ok(None);
+        };
+        match read_index(self.input.source.clone(), vec![codec]).await? {
+            Ok(index) => {
+                let plan = "as it lies".to_owned();
+                let kept = self.keep(codec.as_str(), HlsSource::Original, plan, Vec::new(), index).await?;
+                Ok(Some(kept.0))
+            }
+            Err(reason) => {
+                tracing::info!(%reason, codec = codec.as_str(), "the original is not offered as it lies");
+                Ok(None)
             }
         }
-    };
-    let path = folder.join(files::INDEX);
-    blocking(move || std::fs::write(path, index.to_bytes())).await?;
-    serde_json::to_string(&HlsDetails { source, plan, reasons })
-        .map_err(|error| JobError::Fail(error.to_string()))
+    }
+
+    /// Carries a plan out and looks at what came of it.
+    async fn prepare(
+        &self,
+        name: &str,
+        plan: &Plan,
+        progress: &Progress,
+    ) -> Result<Result<Index, Reason>, JobError> {
+        let Input { source, facts, .. } = self.input;
+        let media = self.folder.join(media_file(name));
+        let most = max_bytes(source).await?;
+        self.service.media.prepare(source, facts, plan, &media, most, progress).await?;
+        read_index(media, Vec::new()).await
+    }
+
+    async fn keep(
+        &self,
+        name: &str,
+        source: HlsSource,
+        plan: String,
+        reasons: Vec<String>,
+        index: Index,
+    ) -> Result<(HlsVariant, Index), JobError> {
+        let (path, bytes) = (self.folder.join(index_file(name)), index.to_bytes());
+        blocking(move || std::fs::write(path, bytes)).await?;
+        Ok((HlsVariant { name: name.to_owned(), source, plan, reasons }, index))
+    }
 }
 
 /// Whether the same packets in a new container may do.
@@ -112,6 +219,12 @@ fn because(reason: &Reason) -> &'static str {
     }
 }
 
+/// Pixels of the picture's height as it is shown.
+fn upright_height(facts: &TechnicalMetadata) -> Option<u32> {
+    let turned = facts.video_streams.as_ref()?.first()?.rotation.is_some_and(|degrees| degrees % 180 != 0);
+    if turned { facts.video_width } else { facts.video_height }
+}
+
 /// A transcode may take more than its source; one that takes so much more has gone astray.
 async fn max_bytes(source: &Path) -> Result<u64, JobError> {
     let source = source.to_owned();
@@ -119,11 +232,11 @@ async fn max_bytes(source: &Path) -> Result<u64, JobError> {
     Ok(size.saturating_mul(8).saturating_add(1 << 30))
 }
 
-async fn read_index(path: PathBuf) -> Result<Result<Index, Reason>, JobError> {
+async fn read_index(path: PathBuf, copy: Vec<CopyCodec>) -> Result<Result<Index, Reason>, JobError> {
     blocking(move || {
         let mut file = File::open(path)?;
         let len = file.metadata()?.len();
-        Index::read(&mut file, len, &[])
+        Index::read(&mut file, len, &copy)
     })
     .await
 }

@@ -15,9 +15,10 @@ use crate::{
     worker::{JobError, Progress},
 };
 
-pub(crate) use hls::{HlsDetails, HlsSource, files as hls_files};
-pub(crate) use storyboard::VTT_FILE;
-pub(crate) use thumbnail::FILE as THUMBNAIL_FILE;
+pub use hls::HlsSettings;
+pub(crate) use hls::{HlsDetails, HlsSource, HlsVariant, MAIN, index_file, media_file};
+pub use storyboard::VTT_FILE;
+pub use thumbnail::FILE as THUMBNAIL_FILE;
 
 /// What a job works on.
 pub(crate) struct Input {

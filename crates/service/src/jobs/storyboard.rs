@@ -6,7 +6,7 @@ use super::{Input, blocking};
 use crate::{Service, worker::JobError};
 
 /// When which part of which sheet is shown.
-pub(crate) const VTT_FILE: &str = "storyboard.vtt";
+pub const VTT_FILE: &str = "storyboard.vtt";
 
 /// Sheets of small pictures, and the text that says when each is shown.
 pub(crate) async fn make(service: &Service, input: &Input, folder: &Path) -> Result<String, JobError> {

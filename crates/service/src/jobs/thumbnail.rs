@@ -4,7 +4,7 @@ use super::Input;
 use crate::{Service, worker::JobError};
 
 /// The one file of a thumbnail.
-pub(crate) const FILE: &str = "thumbnail.jpg";
+pub const FILE: &str = "thumbnail.jpg";
 
 /// One picture that stands for the asset.
 pub(crate) async fn make(service: &Service, input: &Input, folder: &Path) -> Result<String, JobError> {
