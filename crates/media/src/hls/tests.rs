@@ -5,7 +5,7 @@ use std::io::{Cursor, Seek, SeekFrom, Write};
 use proptest::prelude::*;
 
 use super::{
-    Index, Reason,
+    CopyCodec, Index, Reason,
     write::{put, put_full, put16, put32, put64},
 };
 use crate::boxes::{be32, be64, child, children};
@@ -319,6 +319,14 @@ fn pictures_that_only_say_so_are_found_out() {
     assert_eq!(all.read(), Err(Reason::OpenGop));
     let truly_all = Made { with_stss: false, sounds: Vec::new(), video: 1, ..Made::default() };
     assert_eq!(truly_all.read(), Err(Reason::OpenGop));
+}
+
+#[test]
+fn codecs_to_copy_have_names() {
+    for codec in [CopyCodec::Hevc, CopyCodec::Av1] {
+        assert_eq!(CopyCodec::parse(codec.as_str()), Some(codec));
+    }
+    assert_eq!(CopyCodec::parse("HEVC"), None);
 }
 
 #[test]
