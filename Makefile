@@ -8,7 +8,7 @@ run: ffmpeg
 	@scripts/run.sh
 
 # What CI runs.
-test: lint unit conformance
+test: lint unit conformance playback
 
 lint:
 	cargo fmt --all --check

@@ -18,6 +18,9 @@ use super::{
 const TARGET: i64 = 6_000_000;
 /// What it may: a player loads it whole before it shows the first picture after a seek.
 const LONGEST: i64 = 20_000_000;
+/// A shorter rest stays with the segment before it: hls.js takes a last segment of a frame or two for one that it has
+/// already, and never comes to the end.
+const SCRAP: i64 = 1_000_000;
 /// Parameter sets, delimiters and messages before the first slice of a picture.
 const MAX_UNITS: usize = 64;
 /// Sync samples that are looked at besides those where segments begin: in an open stream, most are not what they say.
@@ -63,8 +66,8 @@ pub(super) fn video(file: &mut (impl Read + Seek), lane: &Lane) -> Result<Video,
         let (before, after) = rest.split_at(rest.partition_point(|sync| start_of(sync) < target));
         let nearest = [before.last(), after.first()].into_iter().flatten();
         let Some(sync) = nearest.min_by_key(|sync| start_of(sync).abs_diff(target)) else { break };
-        // No scrap of a segment for what is left.
-        if end.abs_diff(target) < start_of(sync).abs_diff(target) {
+        let rest_is_scrap = end - start_of(sync) < SCRAP && end - start <= LONGEST;
+        if rest_is_scrap || end.abs_diff(target) < start_of(sync).abs_diff(target) {
             break;
         }
         start = start_of(sync);
@@ -213,8 +216,9 @@ fn even(lane: &Lane, mut starts: Vec<i64>) -> Vec<i64> {
     // From there, not from the last one: errors do not add up.
     let Some(from) = starts.last().copied() else { return starts };
     let mut due = from.saturating_add(TARGET);
+    let end = end_of(lane);
     for start in samples.iter().map(|sample| lane.start(sample)) {
-        if start >= due {
+        if start >= due && end - start >= SCRAP {
             starts.push(start);
             due = due.saturating_add(TARGET).max(start);
         }
