@@ -30,11 +30,21 @@ ffmpeg -v error -nostdin -f lavfi -i testsrc2=size=1280x720:rate=25:duration=6 -
 echo "Reelhouse serves at $url, data in $data_dir."
 echo
 echo "A first asset, a clip of 6 seconds:"
-curl -sS --fail-with-body "$url/v1.3/assets" -H "x-api-key: $key" -F method=direct -F "file=@$clip"
+ask=(curl -sS --fail-with-body -H "x-api-key: $key")
+created=$("${ask[@]}" "$url/v1.3/assets" -F method=direct -F enable_hls=true -F enable_thumbnail=true -F "file=@$clip")
+echo "$created"
+id=${created#*'"_id":"'}
+id=${id%%'"'*}
 echo
+echo "The same, once it plays (hls.manifest_url) and shows (thumbnail.representative_url):"
+for _ in $(seq 200); do
+  asset=$("${ask[@]}" "$url/v1.3/assets/$id")
+  case $asset in *'"status":"pending"'* | *'"status":"processing"'*) sleep 0.1 ;; *) break ;; esac
+done
+echo "$asset"
 echo
 echo "Now one of yours:"
-echo "  curl $url/v1.3/assets -H 'x-api-key: $key' -F method=direct -F file=@YOUR_FILE"
+echo "  curl $url/v1.3/assets -H 'x-api-key: $key' -F method=direct -F enable_hls=true -F file=@YOUR_FILE"
 echo
 if [ "${RUN:-}" = once ]; then exit 0; fi
 echo "Ctrl-C stops the server; assets stay in $data_dir."
