@@ -5,7 +5,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 use jiff::Timestamp;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reelhouse_api::{
     Asset, AssetDetail, Fault, Hls, MediaKind, Page, RenditionStatus, Status, Thumbnail, paths,
 };
@@ -22,6 +22,9 @@ use crate::{
     form::Form,
     query,
 };
+
+/// What stands unescaped in a segment of a path: RFC 3986's unreserved characters.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// POST /assets. Faults carry what is left of the rate, too.
 pub(super) async fn create(
@@ -131,10 +134,7 @@ impl App {
                 ),
             }),
             original_url: (record.status == Status::Ready).then(|| {
-                url(
-                    MediaScope::Original,
-                    &utf8_percent_encode(&record.filename, NON_ALPHANUMERIC).to_string(),
-                )
+                url(MediaScope::Original, &utf8_percent_encode(&record.filename, SEGMENT).to_string())
             }),
             storyboard_url: (record.kind == Some(MediaKind::Video) && record.status == Status::Ready)
                 .then(|| url(MediaScope::Storyboard, STORYBOARD_FILE)),
