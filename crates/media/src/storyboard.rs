@@ -59,7 +59,8 @@ impl Media {
         let count = (seconds / every).ceil().clamp(1.0, MOST) as usize;
 
         let filters = shape::single_frames(stream, size, self.abilities);
-        let tiles = Tiles { source, index: stream.index.unwrap_or_default(), filters, size, every, count };
+        let index = stream.index.unwrap_or_default();
+        let tiles = Tiles { source, index, filters, size, every: Some(every), count };
         let quick = self.tiles(&tiles, true).await;
         let mut frames = match quick {
             // Keyframes further apart than tiles: each of them would be seen several times.
@@ -69,6 +70,10 @@ impl Media {
             Ok(frames) => frames,
             Err(_) => self.tiles(&tiles, false).await?,
         };
+        if frames.is_empty() {
+            // A picture too short for the middle of its first tile: then its first frame.
+            frames = self.tiles(&Tiles { every: None, count: 1, ..tiles }, false).await?;
+        }
         let last = frames.last().cloned();
         let last = last.ok_or_else(|| Failure::NoResult("no frame decodes".to_owned()))?;
         // After its last keyframe, and where the picture ends early, the last one stays.
@@ -97,7 +102,10 @@ impl Media {
         ffmpeg::input(&mut command, source);
         command.args(["-map", &format!("0:{index}"), "-frames:v", &count.to_string()]);
         // A tile shows the middle of its time; before anything is scaled, for most frames are thrown away.
-        let picked = format!("fps=fps=1/{every:.6}:start_time=0:round=near,{filters}");
+        let picked = match every {
+            Some(every) => format!("fps=fps=1/{every:.6}:start_time=0:round=near,{filters}"),
+            None => filters.clone(),
+        };
         command.args(["-vf", &picked, "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24"]);
         let bytes = u64::from(size.width) * u64::from(size.height) * 3;
         let most = bytes * (*count as u64 + 1);
@@ -112,7 +120,8 @@ struct Tiles<'a> {
     index: u32,
     filters: String,
     size: Resolution,
-    every: f64,
+    /// Seconds from one frame to the next; `None` for the first alone.
+    every: Option<f64>,
     count: usize,
 }
 

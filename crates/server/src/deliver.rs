@@ -35,10 +35,10 @@ pub(crate) fn deliver(request: &HeaderMap, content: Content) -> Result<Response>
     insert(header::ETAG, &etag);
     insert(
         header::CACHE_CONTROL,
-        match lifetime {
-            Lifetime::Forever => "public, max-age=31536000, immutable",
-            Lifetime::Short => "public, max-age=60",
-            Lifetime::Private => "private, no-cache",
+        &match lifetime {
+            Lifetime::Forever => "public, max-age=31536000, immutable".to_owned(),
+            Lifetime::Seconds(seconds) => format!("public, max-age={seconds}"),
+            Lifetime::Private => "private, no-cache".to_owned(),
         },
     );
     insert(header::ACCEPT_RANGES, "bytes");

@@ -4,7 +4,7 @@
 use std::{borrow::Cow, fs::File, io, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use reelhouse_api::{AssetId, Fault, JobKind, MediaKind};
+use reelhouse_api::{AssetId, Fault, JobKind, JobState, MediaKind};
 use reelhouse_media::hls;
 use reelhouse_store::{AssetRecord, BlobKey, DerivativeRecord};
 use tokio::task::spawn_blocking;
@@ -68,8 +68,8 @@ impl Piece {
 pub enum Lifetime {
     /// What this URL names never changes.
     Forever,
-    /// It may change soon.
-    Short,
+    /// It may change, or its URL may end, after so many.
+    Seconds(u64),
     /// Only for who asked, and to be asked for again.
     Private,
 }
@@ -140,9 +140,8 @@ impl Service {
     /// [`Fault::MediaUrlInvalid`] for a URL that was altered or has ended, [`Fault::ResourceNotExist`] when what it named is
     /// gone.
     pub async fn media(&self, scope: MediaScope, id: AssetId, token: &str, path: &str) -> Result<Content> {
-        if !self.media_urls.opens(scope, id, token, self.now_seconds()) {
-            return Err(Fault::MediaUrlInvalid.into());
-        }
+        let left = self.media_urls.opens(scope, id, token, self.now_seconds());
+        let left = left.ok_or(Fault::MediaUrlInvalid)?;
         let gone = || {
             Error::Fault(Fault::ResourceNotExist { resource_id: id.to_string(), collection_name: "assets" })
         };
@@ -155,7 +154,14 @@ impl Service {
             MediaScope::Thumbnail => self.thumbnail(id, path).await?,
             MediaScope::Storyboard => self.storyboard(id, path).await?,
         };
-        found.ok_or_else(gone)
+        let content = found.ok_or_else(gone)?;
+        // No copy is good for longer than the URL.
+        let lifetime = match content.lifetime {
+            Lifetime::Forever if left < u64::MAX => Lifetime::Seconds(left),
+            Lifetime::Seconds(seconds) => Lifetime::Seconds(seconds.min(left)),
+            other => other,
+        };
+        Ok(Content { lifetime, ..content })
     }
 
     /// What was made, if the path still names its folder; and the rest of the path.
@@ -192,17 +198,31 @@ impl Service {
             if asset.kind != Some(MediaKind::Video) || file != StoryboardFile::Text {
                 return Ok(None);
             }
+            match self.store.job_of(id, JobKind::Storyboard).await?.map(|job| job.state) {
+                // It is known that there is none to be had.
+                Some(JobState::Dead | JobState::Canceled) => return Ok(None),
+                Some(JobState::Queued | JobState::Running) => {}
+                None => {
+                    let now_ms = self.clock.now_ms();
+                    self.store.push_job(&asset.account, id, JobKind::Storyboard, now_ms).await?;
+                    self.job_pushed.notify_one();
+                }
+            }
             if since.elapsed() > STORYBOARD_PATIENCE {
                 return Err(Fault::Unavailable.into());
             }
-            self.store.push_job(&asset.account, id, JobKind::Storyboard, self.clock.now_ms()).await?;
-            self.job_pushed.notify_one();
             tokio::time::sleep(STORYBOARD_STEP).await;
         };
         let name = file.name();
         let Some(opened) = self.open(record.file(name.clone())).await? else { return Ok(None) };
         let content_type = if file == StoryboardFile::Text { "text/vtt" } else { "image/jpeg" };
-        Ok(Some(made_of(opened.whole(), content_type, &record.folder, &name, Lifetime::Short)))
+        Ok(Some(made_of(
+            opened.whole(),
+            content_type,
+            &record.folder,
+            &name,
+            Lifetime::Seconds(PLAYLIST_SECONDS),
+        )))
     }
 
     async fn hls(&self, id: AssetId, path: &str) -> Result<Option<Content>> {
@@ -210,7 +230,13 @@ impl Service {
         let details: HlsDetails = serde_json::from_str(&record.details).unwrap_or_default();
         let playlist = |text: String| {
             let pieces = vec![Piece::Bytes(text.into())];
-            made_of(pieces, "application/vnd.apple.mpegurl", &record.folder, path, Lifetime::Short)
+            made_of(
+                pieces,
+                "application/vnd.apple.mpegurl",
+                &record.folder,
+                path,
+                Lifetime::Seconds(PLAYLIST_SECONDS),
+            )
         };
         if path == HLS_MASTER_FILE {
             return Ok(self.master_playlist(&record, &details).await?.map(playlist));
@@ -341,6 +367,9 @@ impl StoryboardFile {
         }
     }
 }
+
+/// How long copies are good of what may be made anew.
+const PLAYLIST_SECONDS: u64 = 60;
 
 /// Where a player begins.
 pub const HLS_MASTER_FILE: &str = "master.m3u8";

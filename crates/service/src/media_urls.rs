@@ -67,14 +67,17 @@ impl MediaUrls {
         format!("{end}-{}", self.signature(scope, asset, end))
     }
 
-    /// Whether a token opens this, now.
-    pub(crate) fn opens(&self, scope: MediaScope, asset: AssetId, token: &str, now: i64) -> bool {
-        let Some((end, signature)) = token.split_once('-') else { return false };
-        let Ok(end) = end.parse::<u64>() else { return false };
+    /// Seconds for which a token opens this from now on, `u64::MAX` for ever; `None` when it does not.
+    pub(crate) fn opens(&self, scope: MediaScope, asset: AssetId, token: &str, now: i64) -> Option<u64> {
+        let (end, signature) = token.split_once('-')?;
+        let end: u64 = end.parse().ok()?;
         let expected = self.signature(scope, asset, end);
         let same: bool = subtle::ConstantTimeEq::ct_eq(expected.as_bytes(), signature.as_bytes()).into();
         // The text must be the one we wrote: `007` is 7, too.
-        same && token.starts_with(&format!("{end}-")) && (end == 0 || now.unsigned_abs() < end)
+        if !same || !token.starts_with(&format!("{end}-")) {
+            return None;
+        }
+        if end == 0 { Some(u64::MAX) } else { end.checked_sub(now.unsigned_abs()).filter(|left| *left > 0) }
     }
 
     fn signature(&self, scope: MediaScope, asset: AssetId, end: u64) -> String {
@@ -97,22 +100,22 @@ mod tests {
         let (asset, other) = (ids.next(1, [1; 4]), ids.next(2, [2; 4]));
         let urls = MediaUrls::new("secret", 0);
         let token = urls.token(MediaScope::Hls, asset, 1000);
-        assert!(urls.opens(MediaScope::Hls, asset, &token, i64::MAX));
-        assert!(!urls.opens(MediaScope::Original, asset, &token, 1000));
-        assert!(!urls.opens(MediaScope::Hls, other, &token, 1000));
-        assert!(!MediaUrls::new("another", 0).opens(MediaScope::Hls, asset, &token, 1000));
-        assert!(!urls.opens(MediaScope::Hls, asset, &format!("0{token}"), 1000));
+        assert!(urls.opens(MediaScope::Hls, asset, &token, i64::MAX).is_some());
+        assert!(urls.opens(MediaScope::Original, asset, &token, 1000).is_none());
+        assert!(urls.opens(MediaScope::Hls, other, &token, 1000).is_none());
+        assert!(MediaUrls::new("another", 0).opens(MediaScope::Hls, asset, &token, 1000).is_none());
+        assert!(urls.opens(MediaScope::Hls, asset, &format!("0{token}"), 1000).is_none());
         // Every bit counts.
         for at in 0..token.len() {
             for bit in 0..7 {
                 let mut bytes = token.clone().into_bytes();
                 bytes[at] ^= 1 << bit;
                 let altered = String::from_utf8(bytes).unwrap();
-                assert!(!urls.opens(MediaScope::Hls, asset, &altered, 1000), "{altered}");
+                assert!(urls.opens(MediaScope::Hls, asset, &altered, 1000).is_none(), "{altered}");
             }
         }
         for nonsense in ["", "-", "0-", "x-y", &token[1..]] {
-            assert!(!urls.opens(MediaScope::Hls, asset, nonsense, 1000));
+            assert!(urls.opens(MediaScope::Hls, asset, nonsense, 1000).is_none());
         }
     }
 
@@ -122,7 +125,7 @@ mod tests {
         let urls = MediaUrls::new("secret", 100);
         let token = urls.token(MediaScope::Hls, asset, 1050);
         assert_eq!(token, urls.token(MediaScope::Hls, asset, 1099));
-        assert!(urls.opens(MediaScope::Hls, asset, &token, 1199));
-        assert!(!urls.opens(MediaScope::Hls, asset, &token, 1200));
+        assert!(urls.opens(MediaScope::Hls, asset, &token, 1199).is_some());
+        assert!(urls.opens(MediaScope::Hls, asset, &token, 1200).is_none());
     }
 }

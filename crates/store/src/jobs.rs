@@ -156,7 +156,7 @@ pub(crate) async fn show(
 }
 
 impl Store {
-    /// Asks for a job on an asset of the account; false if there is no such asset.
+    /// Asks for a job on an asset of the account, or for a new life of one that was given up; false if there is no such asset.
     ///
     /// # Errors
     /// When the database fails.
@@ -316,6 +316,20 @@ impl Store {
         }
         tx.commit().await?;
         Ok(given_up)
+    }
+
+    /// The job on this thing, if there is one.
+    ///
+    /// # Errors
+    /// When the database fails or the row is corrupt.
+    pub async fn job_of(&self, asset: AssetId, kind: JobKind) -> Result<Option<JobRecord>> {
+        let sql = format!("SELECT {COLUMNS} FROM job WHERE asset_id = $1 AND kind = $2");
+        let row: Option<JobRow> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(asset.to_string())
+            .bind(kind.as_str())
+            .fetch_optional(self.db.readers())
+            .await?;
+        row.map(JobRecord::try_from).transpose()
     }
 
     /// When the next job is due, milliseconds since the epoch; `None` when none waits.

@@ -249,7 +249,11 @@ async fn media_urls_end_where_a_lifetime_is_set() {
     let asset = server.create(&media::png()).await;
     let asset = self::asset(&server, asset["_id"].as_str().unwrap()).await;
     let url = asset["original_url"].as_str().unwrap();
-    assert_eq!(fetch(url).await.status(), 200);
+    let answer = fetch(url).await;
+    assert_eq!(answer.status(), 200);
+    // No copy is good for longer than the URL.
+    let cache = answer.headers()["cache-control"].to_str().unwrap();
+    assert!(["public, max-age=1", "public, max-age=2"].contains(&cache), "{cache}");
     eventually("it ends", async || fetch(url).await.status() == 403).await;
 }
 
@@ -265,6 +269,15 @@ async fn a_storyboard_is_made_when_first_asked_for() {
     let sheet = fetch(&url.replace("storyboard.vtt", "storyboard-0.jpg")).await;
     assert_eq!(sheet.headers()["content-type"], "image/jpeg");
     assert_eq!(fetch(&url.replace("storyboard.vtt", "storyboard-9.jpg")).await.status(), 404);
+
+    // A picture too short for the middle of its first tile.
+    let server = TestServer::start_with(&[("REELHOUSE_LIMITS", "permissive")]);
+    let short = media::video("derive-short.mp4", "testsrc2=size=320x180:rate=30:duration=0.4");
+    let id = server.create(&short).await["_id"].as_str().unwrap().to_owned();
+    let url = asset(&server, &id).await["storyboard_url"].as_str().unwrap().to_owned();
+    assert!(fetch(&url).await.text().await.unwrap().contains("storyboard-0.jpg"));
+    // No text at all is no key.
+    expect_error(403, "media_url_invalid", fetch(&url.replace("storyboard.vtt", "%ff%fe")).await).await;
     server.assert_healthy();
 }
 

@@ -1,5 +1,5 @@
 use axum::{
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     response::Response,
 };
 use http::HeaderMap;
@@ -11,10 +11,11 @@ use crate::{App, deliver::deliver, error::Result};
 /// GET /media/{scope}/{asset_id}/{token}/{path}: what a media URL names. The URL is the key.
 pub(super) async fn media(
     State(app): State<App>,
-    Path((scope, asset, token, path)): Path<(String, String, String, String)>,
+    named: Result<Path<(String, String, String, String)>, PathRejection>,
     request: HeaderMap,
 ) -> Result<Response> {
     // What we did not write, we do not explain.
+    let Path((scope, asset, token, path)) = named.map_err(|_| Fault::MediaUrlInvalid)?;
     let scope = MediaScope::parse(&scope).ok_or(Fault::MediaUrlInvalid)?;
     let asset = AssetId::parse(&asset).ok_or(Fault::MediaUrlInvalid)?;
     deliver(&request, app.service.media(scope, asset, &token, &path).await?)

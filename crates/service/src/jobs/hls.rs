@@ -77,15 +77,20 @@ pub(crate) async fn make(
     progress: &Progress,
 ) -> Result<String, JobError> {
     let work = Work { service, input, folder };
-    let (main, index) = work.main(progress).await?;
+    let (mut main, index) = work.main(progress).await?;
     let sounds_apart = index.rendition_count() > 1;
-    let mut variants = vec![main];
+    let mut further = Vec::new();
     for height in &service.hls.ladder {
         if upright_height(&input.facts).is_some_and(|of_source| of_source > *height) {
-            variants.push(work.rung(*height, sounds_apart).await?);
+            further.push(work.rung(*height, sounds_apart).await?);
         }
     }
-    variants.extend(work.copied().await?);
+    match work.copied().await? {
+        Some(Ok(variant)) => further.push(variant),
+        Some(Err(reason)) => main.reasons.push(reason),
+        None => {}
+    }
+    let variants = std::iter::once(main).chain(further).collect();
     serde_json::to_string(&HlsDetails { variants }).map_err(|error| JobError::Fail(error.to_string()))
 }
 
@@ -146,22 +151,20 @@ impl Work<'_> {
         Ok(self.keep(&name, HlsSource::Media, plan.to_string(), Vec::new(), index).await?.0)
     }
 
-    /// The original as it lies, where its codec is one of those asked for.
-    async fn copied(&self) -> Result<Option<HlsVariant>, JobError> {
+    /// The original as it lies, where its codec is one of those asked for; or why it is not offered.
+    async fn copied(&self) -> Result<Option<Result<HlsVariant, String>>, JobError> {
         let codec = self.input.facts.video_codec.as_deref().and_then(CopyCodec::parse);
         let Some(codec) = codec.filter(|codec| self.service.hls.copy.contains(codec)) else {
             return Ok(None);
         };
+        let name = codec.as_str();
         match read_index(self.input.source.clone(), vec![codec]).await? {
             Ok(index) => {
                 let plan = "as it lies".to_owned();
-                let kept = self.keep(codec.as_str(), HlsSource::Original, plan, Vec::new(), index).await?;
-                Ok(Some(kept.0))
+                let kept = self.keep(name, HlsSource::Original, plan, Vec::new(), index).await?;
+                Ok(Some(Ok(kept.0)))
             }
-            Err(reason) => {
-                tracing::info!(%reason, codec = codec.as_str(), "the original is not offered as it lies");
-                Ok(None)
-            }
+            Err(reason) => Ok(Some(Err(format!("{name} is not offered as it lies: {reason}")))),
         }
     }
 

@@ -8,6 +8,7 @@ mod thumbnail;
 use std::path::{Path, PathBuf};
 
 use reelhouse_api::{JobKind, MediaKind, TechnicalMetadata};
+use reelhouse_media::Failure;
 use reelhouse_store::{BlobKey, JobRecord};
 
 use crate::{
@@ -54,7 +55,9 @@ impl From<reelhouse_media::Error> for JobError {
         use reelhouse_media::Error as Media;
         match error {
             // It will be as broken tomorrow.
-            Media::Broken { .. } | Media::NotMedia { .. } => Self::Fail(error.to_string()),
+            Media::Broken { .. } | Media::NotMedia { .. } | Media::Ffmpeg(Failure::NoResult(_)) => {
+                Self::Fail(error.to_string())
+            }
             // Killed for standing still, a full disk, a bug: nobody can tell, and it is tried only so often.
             Media::NotInstalled { .. } | Media::Child(_) | Media::Ffmpeg(_) => Self::Retry(error.to_string()),
         }
