@@ -25,6 +25,8 @@ const COPIED_APART: f64 = 0.2;
 const HELD: f64 = 1.0;
 /// Frames a second of a track whose times stand on no grid.
 const MAX_RATE: f64 = 60.0;
+/// Frames a second below which a film is a slide show.
+const SLOW: f64 = 2.0;
 /// Frames a second that are believed of a track with a steady rate.
 const MAX_STEADY_RATE: f64 = 121.0;
 
@@ -195,6 +197,10 @@ fn video(
         filters.push(format!("tpad=stop_mode=clone:stop_duration={seconds:.3}"));
     }
     let rate = rate(stream);
+    if stream.avg_fps.or(stream.fps).is_some_and(|average| average < SLOW) {
+        // Repeats the last picture for as long as it is shown, which `-fps_mode` does not.
+        filters.push(format!("fps={}", exact(rate)));
+    }
     let mut words: Vec<String> =
         ["-c:v", "libx264", "-preset", "veryfast", "-crf", "21", "-profile:v", "high"]
             .map(str::to_owned)
@@ -223,7 +229,7 @@ fn rate(stream: &VideoStream) -> f64 {
         MAX_RATE
     };
     // Slide shows: a keyframe every two seconds needs a frame there.
-    if rate < 2.0 { rate * (2.0 / rate).ceil() } else { rate }
+    if rate < SLOW { rate * (SLOW / rate).ceil() } else { rate }
 }
 
 /// The facts round; television's rates are fractions.

@@ -153,6 +153,20 @@ async fn one_keyframe_is_not_enough() {
     assert!(prepared.drift() <= 0.04);
 }
 
+/// The last picture of a slide show is seen as long as the others.
+#[tokio::test]
+async fn slide_shows_end_with_their_last_picture() {
+    let source = made(
+        "slides.mp4",
+        &format!(
+            "-f lavfi -i testsrc2=size=320x180:rate=1:duration=30 -f lavfi -i sine=duration=30 {X264} -g 9999 -c:a aac"
+        ),
+    );
+    let prepared = prepare_as(&source, |facts| Plan::transcode(facts, because::SEGMENT_TOO_LONG)).await;
+    let ((_, picture), (_, sound)) = (span(&prepared.path, "v:0"), span(&prepared.path, "a:0"));
+    assert!((picture - 30.0).abs() <= 0.04 && (sound - 30.0).abs() <= 0.04, "{picture} {sound}");
+}
+
 #[tokio::test]
 async fn a_turned_picture_is_baked_upright() {
     let plain = made("plain.mov", &format!("{PICTURE} -t 2 -c:v mpeg4 -q:v 5"));
