@@ -1,7 +1,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::{AssetId, TechnicalMetadata, text_enum::text_enum};
+use crate::{AssetId, Fault, TechnicalMetadata, text_enum::text_enum};
 
 text_enum! {
     /// How an asset's bytes came.
@@ -84,9 +85,30 @@ pub struct AssetDetail {
     /// WebVTT of many small pictures, made when first asked for (ours, not in the contract). Only ready videos.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storyboard_url: Option<String>,
+    /// Whatever the user wants kept with it (newer than the seed). Absent when nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_metadata: Option<Map<String, Value>>,
+    /// Why it failed (newer than the seed). Only when `status` is failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<AssetError>,
     /// What is known of the file itself (newer than the seed).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub technical_metadata: Option<Box<TechnicalMetadata>>,
+}
+
+/// Why an asset failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssetError {
+    /// One of the codes of docs/errors.md (ours, not in the contract).
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+impl From<&Fault> for AssetError {
+    fn from(fault: &Fault) -> Self {
+        Self { code: fault.code().to_owned(), message: fault.to_string() }
+    }
 }
 
 /// HLS of an asset.

@@ -134,7 +134,25 @@ faults! {
     ImageInvalid => "parameter_invalid",
         "The image parameter is invalid. Invalid image file. Please check the format and dimensions.";
 
-    /// Over the cap that holds for any media; images always.
+    /// What a URL leads to is no media that is taken.
+    MediaUrlUnsupportedFormat {
+        /// MIME type from the bytes.
+        detected_format: String,
+    } => "media_url_unsupported_format",
+        "The file at the provided URL is not a supported media format. Detected format: {detected_format}. Please provide a valid asset file.";
+
+    /// A URL that nobody answers, that answers with an error, or that leads where this server does not go.
+    MediaUrlNotAccessible {
+        /// As the caller gave it.
+        url: String,
+    } => "media_url_not_accessible",
+        "Cannot access the media URL {url}. The server responded with an error. Please verify the URL is correct and publicly accessible.";
+
+    /// What a URL leads to does not decode, or does not come whole.
+    MediaUrlFileBroken => "media_url_file_broken",
+        "Cannot read the media file at the specified URL. Please verify the file is valid and try again.";
+
+    /// Over the cap that holds for any media; images and whatever comes by URL always.
     MediaFilesizeTooLarge {
         /// Bytes.
         maximum: u64,
@@ -147,6 +165,10 @@ faults! {
     /// A video that does not decode, or is not whole.
     VideoFileBroken => "video_file_broken",
         "Unable to process video file. Please check if the file is valid and try again.";
+
+    /// A URL of a stream that has no end yet.
+    VideoFileLive => "video_file_live",
+        "Live video streams are not supported. Please provide a URL that is not a live stream.";
 
     /// A video below the resolution window.
     VideoResolutionTooLow {

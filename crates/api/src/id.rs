@@ -2,35 +2,86 @@ use std::{fmt, sync::Mutex};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Names one asset: 12 bytes, written as 24 lower-case hex digits.
-///
-/// The first eight bytes are the asset's place in creation order ([`AssetId::seq`]); the last four are
-/// random, so that an id cannot be had by counting.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AssetId([u8; 12]);
+/// One type for each thing that has an id, so that no id is taken for another's.
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident,)*) => {$(
+        $(#[$doc])*
+        ///
+        /// 12 bytes, written as 24 lower-case hex digits. The first eight are its place in creation order (`seq`); the last
+        /// four are random, so that an id cannot be had by counting.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 12]);
 
-impl AssetId {
-    /// Reads an id as it appears in a path. `None` for anything that is not 24 lower-case hex digits:
-    /// such an id names no asset.
-    pub fn parse(text: &str) -> Option<Self> {
-        let digits: &[u8; 24] = text.as_bytes().try_into().ok()?;
-        let mut bytes = [0; 12];
-        for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
-            *byte = hex_value(pair[0])? << 4 | hex_value(pair[1])?;
+        impl $name {
+            /// Reads an id as it appears in a path. `None` for anything that is not 24 lower-case hex digits:
+            /// such an id names nothing.
+            pub fn parse(text: &str) -> Option<Self> {
+                parse(text).map(Self)
+            }
+
+            /// Place in creation order: milliseconds since the epoch in the upper 48 bits, a counter below.
+            pub fn seq(&self) -> i64 {
+                let [a, b, c, d, e, f, g, h, ..] = self.0;
+                i64::from_be_bytes([a, b, c, d, e, f, g, h])
+            }
+
+            /// When the id was made, in milliseconds since the epoch.
+            pub fn created_ms(&self) -> i64 {
+                self.seq() >> 16
+            }
         }
-        (bytes[0] < 0x80).then_some(Self(bytes))
-    }
 
-    /// Place in creation order: milliseconds since the epoch in the upper 48 bits, a counter below.
-    pub fn seq(&self) -> i64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        i64::from_be_bytes([a, b, c, d, e, f, g, h])
-    }
+        impl From<NewId> for $name {
+            fn from(new: NewId) -> Self {
+                Self(new.0)
+            }
+        }
 
-    /// When the id was made, in milliseconds since the epoch.
-    pub fn created_ms(&self) -> i64 {
-        self.seq() >> 16
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                Self::parse(&text).ok_or_else(|| serde::de::Error::custom("an id is 24 lower-case hex digits"))
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// Names one asset.
+    AssetId,
+    /// Names one upload in chunks.
+    UploadId,
+    /// Names one index.
+    IndexId,
+    /// Names one asset's place in an index.
+    IndexedAssetId,
+}
+
+fn parse(text: &str) -> Option<[u8; 12]> {
+    let digits: &[u8; 24] = text.as_bytes().try_into().ok()?;
+    let mut bytes = [0; 12];
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
+        *byte = hex_value(pair[0])? << 4 | hex_value(pair[1])?;
     }
+    (bytes[0] < 0x80).then_some(bytes)
 }
 
 fn hex_value(digit: u8) -> Option<u8> {
@@ -41,46 +92,25 @@ fn hex_value(digit: u8) -> Option<u8> {
     }
 }
 
-impl fmt::Display for AssetId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
+/// An id that nothing has yet.
+#[derive(Debug)]
+pub struct NewId([u8; 12]);
 
-impl fmt::Debug for AssetId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for AssetId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for AssetId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("an asset id is 24 lower-case hex digits"))
-    }
-}
-
-/// Makes asset ids that never repeat and never go backwards within one process, whatever the clock does.
+/// Makes ids that never repeat and never go backwards within one process, whatever the clock does.
 #[derive(Debug, Default)]
 pub struct IdMaker {
     last_seq: Mutex<i64>,
 }
 
 impl IdMaker {
-    /// The next id. `now_ms` is milliseconds since the epoch, `entropy` four random bytes.
-    pub fn next(&self, now_ms: i64, entropy: [u8; 4]) -> AssetId {
+    /// The next id, of whatever is new. `now_ms` is milliseconds since the epoch, `entropy` four random bytes.
+    pub fn next<Id: From<NewId>>(&self, now_ms: i64, entropy: [u8; 4]) -> Id {
         let mut last = self.last_seq.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *last = (now_ms.clamp(0, (1 << 47) - 1) << 16).max(*last + 1);
         let mut bytes = [0; 12];
         bytes[..8].copy_from_slice(&last.to_be_bytes());
         bytes[8..].copy_from_slice(&entropy);
-        AssetId(bytes)
+        NewId(bytes).into()
     }
 }
 
@@ -99,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_nothing_else() {
-        let id = IdMaker::default().next(1_790_000_000_000, [1, 2, 3, 0xff]);
+        let id: AssetId = IdMaker::default().next(1_790_000_000_000, [1, 2, 3, 0xff]);
         assert_eq!(AssetId::parse(&id.to_string()), Some(id));
         for bad in [
             "",

@@ -1,14 +1,28 @@
 use crate::text_enum::text_enum;
 
 text_enum! {
-    /// What background work makes of an asset. The name is also that of what is made.
+    /// What background work does for an asset. Where it makes something, the name is also that of what is made.
     JobKind {
+        /// The rest of its bytes, from a public link; then what `examine` does.
+        Import = "import",
+        /// All bytes are here: is it what it should be?
+        Examine = "examine",
         /// Playable: playlists and what segments are made of.
         Hls = "hls",
         /// Visible: one picture.
         Thumbnail = "thumbnail",
         /// Many small pictures and when they are shown.
         Storyboard = "storyboard",
+    }
+}
+
+impl JobKind {
+    /// Whether it decides if the asset becomes ready: its end is the asset's, and the asset says how it went.
+    pub fn decides(self) -> bool {
+        match self {
+            Self::Import | Self::Examine => true,
+            Self::Hls | Self::Thumbnail | Self::Storyboard => false,
+        }
     }
 }
 

@@ -14,9 +14,9 @@ pub mod paths;
 mod technical;
 mod units;
 
-pub use asset::{Asset, AssetDetail, Hls, Method, RenditionStatus, Status, Thumbnail};
+pub use asset::{Asset, AssetDetail, AssetError, Hls, Method, RenditionStatus, Status, Thumbnail};
 pub use fault::{ErrorBody, Fault, FaultDoc};
-pub use id::{AssetId, IdMaker};
+pub use id::{AssetId, IdMaker, IndexId, IndexedAssetId, NewId, UploadId};
 pub use job::{JobKind, JobState};
 pub use page::{Page, PageInfo};
 pub use technical::{AudioStream, MediaKind, TechnicalMetadata, VideoStream};

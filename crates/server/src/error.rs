@@ -61,8 +61,12 @@ fn status(fault: &Fault) -> StatusCode {
         | Fault::UnsupportedAssetType { .. }
         | Fault::ImageDimensions { .. }
         | Fault::ImageInvalid
+        | Fault::MediaUrlUnsupportedFormat { .. }
+        | Fault::MediaUrlNotAccessible { .. }
+        | Fault::MediaUrlFileBroken
         | Fault::MediaFilesizeTooLarge { .. }
         | Fault::VideoFileBroken
+        | Fault::VideoFileLive
         | Fault::VideoResolutionTooLow { .. }
         | Fault::VideoResolutionTooHigh { .. }
         | Fault::VideoResolutionInvalidAspectRatio { .. }
@@ -143,8 +147,12 @@ mod tests {
                 minimum: Resolution { width: 128, height: 128 },
             },
             Fault::ImageInvalid,
+            Fault::MediaUrlUnsupportedFormat { detected_format: "text/html".to_owned() },
+            Fault::MediaUrlNotAccessible { url: "https://example.org/clip.mp4".to_owned() },
+            Fault::MediaUrlFileBroken,
             Fault::MediaFilesizeTooLarge { maximum: 5 << 20, current: 6 << 20 },
             Fault::VideoFileBroken,
+            Fault::VideoFileLive,
             Fault::VideoResolutionTooLow { minimum, maximum, current: small },
             Fault::VideoResolutionTooHigh {
                 minimum,

@@ -1,13 +1,13 @@
 //! The verbs on assets.
 
-use reelhouse_api::{AssetId, Fault, MediaKind, Method, Page, PageInfo, RenditionStatus, Status};
-use reelhouse_media::Facts;
+use reelhouse_api::{AssetId, Fault, Method, Page, PageInfo, RenditionStatus, Status};
 use reelhouse_store::{AssetQuery, AssetRecord, Removal};
 
 use crate::{
     Caller, Service, Upload,
     error::{Error, Result},
     filename,
+    judge::{BecomeReady, JudgeError},
 };
 
 /// What a form says beside its file.
@@ -32,47 +32,68 @@ impl Service {
     pub async fn create(&self, caller: &Caller, new: NewAsset, upload: Upload) -> Result<AssetRecord> {
         let filename = filename::choose(new.filename.as_deref(), new.part_filename.as_deref())?;
         let arrived = upload.finish().await?;
-        let facts =
-            self.media.examine(arrived.bytes.path(), arrived.sniffed).await.map_err(fault_of_media)?;
-        self.limits.check(&facts, arrived.bytes.size())?;
-        let Facts { kind, mime, duration, technical, .. } = facts;
-
-        let id = self.next_id()?;
-        // HLS means nothing for an image: ignored, as the contract has it.
-        let hls = new.enable_hls && kind != MediaKind::Image;
-        let asset = AssetRecord {
-            id,
-            account: caller.account.clone(),
-            method: Method::Direct,
-            status: Status::Ready,
-            kind: Some(kind),
-            filename,
-            file_type: Some(mime),
-            size: Some(arrived.bytes.size()),
-            duration,
-            blake3: Some(arrived.bytes.blake3().to_owned()),
-            created_at: id.created_ms(),
-            hls_status: hls.then_some(RenditionStatus::Pending),
-            thumbnail_status: new.enable_thumbnail.then_some(RenditionStatus::Pending),
-            hls_folder: None,
-            thumbnail_folder: None,
-            technical_metadata: Some(Box::new(technical)),
-        };
+        let size = arrived.bytes.size();
+        let judged = self.judge(arrived.bytes.path(), arrived.sniffed, Method::Direct, size).await;
+        // Ours, but the SDKs cannot read a 5xx on a create (contract, section 10).
+        let facts = judged.map_err(|error| match error {
+            JudgeError::Fault(fault) => fault,
+            JudgeError::Tool(error) => {
+                tracing::error!(%error, "an upload could not be looked at");
+                Fault::FileUnprocessable
+            }
+        })?;
+        let mut asset = self.new_asset(caller, Method::Direct, filename, &new)?;
+        asset.become_ready(facts, size, arrived.bytes.blake3().to_owned());
         match self.store.publish(arrived.bytes, &asset).await {
             Ok(()) => {
-                // One sleeper for each job: who finds none goes back to sleep.
-                self.job_pushed.notify_one();
-                self.job_pushed.notify_one();
+                self.jobs_pushed();
                 Ok(asset)
             }
             Err(reelhouse_store::Error::QuotaReached) => {
-                Err(self.quota_fault(&asset.account, asset.size.unwrap_or_default()).await?)
+                Err(self.quota_fault(&asset.account, size).await?.into())
             }
             Err(error) => {
                 tracing::error!(%error, "an upload could not be published");
                 Err(Error::Fault(Fault::FileUnprocessable))
             }
         }
+    }
+
+    /// The row of an asset whose bytes are not all here yet.
+    pub(crate) fn new_asset(
+        &self,
+        caller: &Caller,
+        method: Method,
+        filename: String,
+        new: &NewAsset,
+    ) -> Result<AssetRecord> {
+        let id: AssetId = self.next_id()?;
+        Ok(AssetRecord {
+            id,
+            account: caller.account.clone(),
+            method,
+            status: Status::Processing,
+            kind: None,
+            filename,
+            file_type: None,
+            size: None,
+            duration: None,
+            blake3: None,
+            created_at: id.created_ms(),
+            hls_status: new.enable_hls.then_some(RenditionStatus::Pending),
+            thumbnail_status: new.enable_thumbnail.then_some(RenditionStatus::Pending),
+            hls_folder: None,
+            thumbnail_folder: None,
+            error: None,
+            user_metadata: None,
+            technical_metadata: None,
+        })
+    }
+
+    /// Jobs may have been pushed: one sleeper for each; who finds none goes back to sleep.
+    pub(crate) fn jobs_pushed(&self) {
+        self.job_pushed.notify_one();
+        self.job_pushed.notify_one();
     }
 
     /// One asset of the caller's.
@@ -100,27 +121,5 @@ impl Service {
         let (service, account) = (self.clone(), caller.account.clone());
         let now_ms = self.clock.now_ms();
         Ok(self.run_to_end(async move { service.store.remove(&account, id, force, now_ms).await }).await??)
-    }
-}
-
-/// A file's fault is the caller's; a tool's is ours.
-fn fault_of_media(error: reelhouse_media::Error) -> Error {
-    match error {
-        reelhouse_media::Error::Broken { kind, reason } => {
-            tracing::info!(kind = kind.as_str(), reason, "refused a broken file");
-            Error::Fault(match kind {
-                MediaKind::Video => Fault::VideoFileBroken,
-                MediaKind::Audio => Fault::AudioFileBroken,
-                MediaKind::Image => Fault::ImageInvalid,
-            })
-        }
-        reelhouse_media::Error::NotMedia { mime } => {
-            Error::Fault(Fault::UnsupportedAssetType { asset_type: mime })
-        }
-        // Ours, but the SDKs cannot read a 5xx on a create (contract, section 10).
-        other => {
-            tracing::error!(error = %other, "an upload could not be looked at");
-            Error::Fault(Fault::FileUnprocessable)
-        }
     }
 }

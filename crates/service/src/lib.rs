@@ -9,6 +9,7 @@ mod content;
 mod error;
 mod filename;
 mod jobs;
+mod judge;
 mod keys;
 mod limits;
 mod media_urls;

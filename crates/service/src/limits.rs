@@ -2,11 +2,12 @@
 
 use std::num::NonZeroU64;
 
-use reelhouse_api::{Fault, MediaKind, Resolution};
+use reelhouse_api::{Fault, MediaKind, Method, Resolution};
 use reelhouse_media::Facts;
 use serde::{Deserialize, Deserializer, Serialize};
 
 const MB: u64 = 1 << 20;
+const GB: u64 = 1 << 30;
 
 /// A named set of limits; `REELHOUSE_LIMITS`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -49,6 +50,12 @@ pub struct VideoLimits {
     /// Bytes of a local file. Always bound: room in staging is reserved by it.
     #[serde(deserialize_with = "not_zero")]
     pub max_size: u64,
+    /// Bytes of what comes by URL.
+    #[serde(deserialize_with = "not_zero")]
+    pub max_size_url: u64,
+    /// Bytes of what comes in chunks.
+    #[serde(deserialize_with = "not_zero")]
+    pub max_size_multipart: u64,
     /// Pixels of the short side.
     #[serde(deserialize_with = "zero_is_none")]
     pub min_side: Option<u32>,
@@ -76,6 +83,12 @@ pub struct AudioLimits {
     /// Bytes of a local file. Always bound: room in staging is reserved by it.
     #[serde(deserialize_with = "not_zero")]
     pub max_size: u64,
+    /// Bytes of what comes by URL.
+    #[serde(deserialize_with = "not_zero")]
+    pub max_size_url: u64,
+    /// Bytes of what comes in chunks.
+    #[serde(deserialize_with = "not_zero")]
+    pub max_size_multipart: u64,
     /// Seconds.
     #[serde(deserialize_with = "zero_is_none")]
     pub min_duration: Option<f64>,
@@ -90,9 +103,15 @@ pub struct AudioLimits {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageLimits {
-    /// Bytes.
+    /// Bytes of a local file.
     #[serde(deserialize_with = "not_zero")]
     pub max_size: u64,
+    /// Bytes of what comes by URL.
+    #[serde(deserialize_with = "not_zero")]
+    pub max_size_url: u64,
+    /// Bytes of what comes in chunks.
+    #[serde(deserialize_with = "not_zero")]
+    pub max_size_multipart: u64,
     /// Pixels of either side.
     #[serde(deserialize_with = "zero_is_none")]
     pub min_side: Option<u32>,
@@ -120,6 +139,8 @@ impl Limits {
             LimitsProfile::Twelvelabs => Self {
                 video: VideoLimits {
                     max_size: 200 * MB,
+                    max_size_url: 4 * GB,
+                    max_size_multipart: 10 * GB,
                     min_side: Some(360),
                     max_short_side: Some(2160),
                     max_long_side: Some(5184),
@@ -129,12 +150,16 @@ impl Limits {
                 },
                 audio: AudioLimits {
                     max_size: 200 * MB,
+                    max_size_url: 4 * GB,
+                    max_size_multipart: 10 * GB,
                     min_duration: Some(4.0),
                     max_duration: Some(14_400.0),
                     formats: Some(["WAV", "MP3", "FLAC"].map(str::to_owned).into()),
                 },
                 image: ImageLimits {
                     max_size: 5 * MB,
+                    max_size_url: 5 * MB,
+                    max_size_multipart: 32 * MB,
                     min_side: Some(128),
                     formats: Some(["JPEG", "PNG"].map(str::to_owned).into()),
                 },
@@ -142,6 +167,8 @@ impl Limits {
             LimitsProfile::Permissive => Self {
                 video: VideoLimits {
                     max_size: 200 * MB,
+                    max_size_url: 4 * GB,
+                    max_size_multipart: 10 * GB,
                     min_side: None,
                     max_short_side: None,
                     max_long_side: None,
@@ -151,11 +178,19 @@ impl Limits {
                 },
                 audio: AudioLimits {
                     max_size: 200 * MB,
+                    max_size_url: 4 * GB,
+                    max_size_multipart: 10 * GB,
                     min_duration: None,
                     max_duration: None,
                     formats: None,
                 },
-                image: ImageLimits { max_size: 32 * MB, min_side: None, formats: None },
+                image: ImageLimits {
+                    max_size: 32 * MB,
+                    max_size_url: 32 * MB,
+                    max_size_multipart: 32 * MB,
+                    min_side: None,
+                    formats: None,
+                },
             },
         }
     }
@@ -165,32 +200,45 @@ impl Limits {
         self.video.max_size.max(self.audio.max_size).max(self.image.max_size)
     }
 
-    /// The most bytes a local file of this kind may have.
-    pub(crate) fn max_size(&self, kind: MediaKind) -> u64 {
-        match kind {
-            MediaKind::Video => self.video.max_size,
-            MediaKind::Audio => self.audio.max_size,
-            MediaKind::Image => self.image.max_size,
+    /// The most bytes that may come by a URL, whatever they are.
+    #[expect(dead_code, reason = "imports ask for it")]
+    pub(crate) fn max_url_size(&self) -> u64 {
+        self.video.max_size_url.max(self.audio.max_size_url).max(self.image.max_size_url)
+    }
+
+    /// The most bytes a file of this kind may have that comes this way.
+    pub(crate) fn max_size(&self, kind: MediaKind, method: Method) -> u64 {
+        let Self { video, audio, image } = self;
+        match (kind, method) {
+            (MediaKind::Video, Method::Direct) => video.max_size,
+            (MediaKind::Video, Method::Url) => video.max_size_url,
+            (MediaKind::Video, Method::Multipart) => video.max_size_multipart,
+            (MediaKind::Audio, Method::Direct) => audio.max_size,
+            (MediaKind::Audio, Method::Url) => audio.max_size_url,
+            (MediaKind::Audio, Method::Multipart) => audio.max_size_multipart,
+            (MediaKind::Image, Method::Direct) => image.max_size,
+            (MediaKind::Image, Method::Url) => image.max_size_url,
+            (MediaKind::Image, Method::Multipart) => image.max_size_multipart,
         }
     }
 
-    /// The fault of a local file with this many bytes, if it is one.
-    pub(crate) fn check_size(&self, kind: MediaKind, current: u64) -> Result<(), Fault> {
-        let maximum = self.max_size(kind);
+    /// The fault of a file with this many bytes that comes this way, if it is one.
+    pub(crate) fn check_size(&self, kind: MediaKind, method: Method, current: u64) -> Result<(), Fault> {
+        let maximum = self.max_size(kind, method);
         if current <= maximum {
             return Ok(());
         }
-        Err(match kind {
-            MediaKind::Video => Fault::VideoFilesizeTooLarge { maximum, current },
-            MediaKind::Audio => Fault::AudioFilesizeTooLarge { maximum, current },
-            MediaKind::Image => Fault::MediaFilesizeTooLarge { maximum, current },
+        Err(match (kind, method) {
+            (MediaKind::Image, _) | (_, Method::Url) => Fault::MediaFilesizeTooLarge { maximum, current },
+            (MediaKind::Video, _) => Fault::VideoFilesizeTooLarge { maximum, current },
+            (MediaKind::Audio, _) => Fault::AudioFilesizeTooLarge { maximum, current },
         })
     }
 
     /// The first fault of a file that decodes, in the order of the contract.
-    pub(crate) fn check(&self, facts: &Facts, size: u64) -> Result<(), Fault> {
+    pub(crate) fn check(&self, facts: &Facts, method: Method, size: u64) -> Result<(), Fault> {
         // Again, with the kind that decoding found: a container's first bytes do not tell sound from picture.
-        self.check_size(facts.kind, size)?;
+        self.check_size(facts.kind, method, size)?;
         match facts.kind {
             MediaKind::Video => self.video.check(facts),
             MediaKind::Audio => self.audio.check(facts),

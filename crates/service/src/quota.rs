@@ -3,10 +3,7 @@
 use reelhouse_api::{Fault, Size};
 use reelhouse_store::AccountRecord;
 
-use crate::{
-    Admission, Caller, Service,
-    error::{Error, Result},
-};
+use crate::{Admission, Caller, Service, error::Result};
 
 impl Service {
     /// Lets an upload begin, after a wait if the account is ahead of its rate. `None` where no rate holds.
@@ -24,10 +21,10 @@ impl Service {
     }
 
     /// Why the store found no room in the account's quota for `bytes` more.
-    pub(crate) async fn quota_fault(&self, account: &str, bytes: u64) -> Result<Error> {
+    pub(crate) async fn quota_fault(&self, account: &str, bytes: u64) -> Result<Fault> {
         let account = self.store.account(account).await?;
         // Room again already: asking once more would succeed.
-        Ok(account.and_then(|account| reached(&account, bytes)).unwrap_or(Fault::FileUnprocessable).into())
+        Ok(account.and_then(|account| reached(&account, bytes)).unwrap_or(Fault::FileUnprocessable))
     }
 }
 

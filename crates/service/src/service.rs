@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use quick_cache::{Weighter, sync::Cache};
-use reelhouse_api::{AssetId, IdMaker};
+use reelhouse_api::{IdMaker, NewId};
 use reelhouse_media::{Media, hls};
 use reelhouse_store::Store;
 use tokio::sync::{Notify, Semaphore};
@@ -170,7 +170,7 @@ impl Service {
         self.clock.now_ms().div_euclid(1000)
     }
 
-    pub(crate) fn next_id(&self) -> Result<AssetId> {
+    pub(crate) fn next_id<Id: From<NewId>>(&self) -> Result<Id> {
         let mut entropy = [0; 4];
         getrandom::fill(&mut entropy).map_err(|source| reelhouse_store::Error::Io {
             what: "making an id",

@@ -1,11 +1,11 @@
 //! A file on its way in: staged as it arrives, judged as soon as its bytes allow.
 
 use bytes::Bytes;
-use reelhouse_api::{Fault, MediaKind};
+use reelhouse_api::{Fault, MediaKind, Method};
 use reelhouse_media::{SNIFF_LEN, Sniffed, sniff};
 use reelhouse_store::{Sealed, StagingFile};
 
-use crate::{Limits, Service, error::Result, service::StagingShare};
+use crate::{Limits, Service, error::Result, judge::not_media, service::StagingShare};
 
 /// Bytes above the largest file that an upload reserves: a form's other parts and delimiters.
 const FORM_OVERHEAD: u64 = 1 << 20;
@@ -16,6 +16,7 @@ const FORM_OVERHEAD: u64 = 1 << 20;
 /// fields; from then on bytes are counted and thrown away.
 #[derive(Debug)]
 pub struct Upload {
+    method: Method,
     state: State,
     limits: std::sync::Arc<Limits>,
     head: Vec<u8>,
@@ -54,7 +55,8 @@ impl Service {
             Ok(file) => State::Arriving { file, share },
             Err(error) => refused_by_store(&error),
         };
-        Ok(Upload { state, limits: self.limits.clone(), head: Vec::new(), sniffed: None, size: 0 })
+        let (method, limits) = (Method::Direct, self.limits.clone());
+        Ok(Upload { method, state, limits, head: Vec::new(), sniffed: None, size: 0 })
     }
 }
 
@@ -90,7 +92,7 @@ impl Upload {
             }
         }
         if let (State::Arriving { .. }, Some(kind)) = (&self.state, self.kind())
-            && self.size > self.limits.max_size(kind)
+            && self.size > self.limits.max_size(kind, self.method)
         {
             self.state = State::TooLarge(kind);
         }
@@ -99,7 +101,7 @@ impl Upload {
     fn decide_kind(&mut self) {
         let sniffed = sniff(&std::mem::take(&mut self.head));
         if let (State::Arriving { .. }, Sniffed::Other { mime }) = (&self.state, &sniffed) {
-            self.state = State::Refused(Fault::UnsupportedAssetType { asset_type: mime.clone() });
+            self.state = State::Refused(not_media(self.method, mime.clone()));
         }
         self.sniffed = Some(sniffed);
     }
@@ -117,7 +119,7 @@ impl Upload {
         match self.state {
             State::Refused(fault) => fault,
             State::TooLarge(kind) => {
-                self.limits.check_size(kind, self.size).err().unwrap_or(Fault::FileUnprocessable)
+                self.limits.check_size(kind, self.method, self.size).err().unwrap_or(Fault::FileUnprocessable)
             }
             State::Arriving { .. } => Fault::FileUnprocessable,
         }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use reelhouse_store::JobRecord;
+use reelhouse_api::AssetError;
+use reelhouse_store::{AssetRecord, Attempt, JobRecord, Lane};
 use tokio::{
     sync::watch,
     time::{interval, sleep},
@@ -20,6 +21,22 @@ const HEARTBEAT: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_secs(1);
 /// Before the second attempt; doubled before each further one.
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// What an attempt came to; committed only while the job is still its.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// Something was made of the asset.
+    Made {
+        /// Its folder.
+        attempt: Attempt,
+        /// How it was made, JSON.
+        details: String,
+    },
+    /// The asset is whole and is taken.
+    Arrived(Box<AssetRecord>),
+    /// The asset is not taken.
+    Refused(AssetError),
+}
 
 /// Why an attempt failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,19 +63,20 @@ impl Service {
     /// under way at the shutdown is given back.
     pub async fn work(&self, name: &str, workers: usize, shutdown: CancellationToken) {
         let sweeper = self.take_back_leases(&shutdown);
-        let workers = join_all((0..workers).map(|n| self.run_worker(format!("{name}/{n}"), &shutdown)));
-        tokio::join!(sweeper, workers);
+        let makers = (0..workers).map(|n| self.run_worker(Lane::Make, format!("{name}/{n}"), &shutdown));
+        let makers = join_all(makers);
+        tokio::join!(sweeper, makers);
     }
 
-    async fn run_worker(&self, name: String, shutdown: &CancellationToken) {
+    async fn run_worker(&self, lane: Lane, name: String, shutdown: &CancellationToken) {
         while !shutdown.is_cancelled() {
-            match self.store.claim_job(&name, self.clock.now_ms(), millis(LEASE)).await {
+            match self.store.claim_job(lane, &name, self.clock.now_ms(), millis(LEASE)).await {
                 Ok(Some(job)) => self.attempt(&job, shutdown).await,
                 Ok(None) => {
                     tokio::select! {
                         () = shutdown.cancelled() => {}
                         () = self.job_pushed.notified() => {}
-                        () = sleep(self.until_next_job().await) => {}
+                        () = sleep(self.until_next_job(lane).await) => {}
                     }
                 }
                 Err(error) => {
@@ -69,8 +87,8 @@ impl Service {
         }
     }
 
-    async fn until_next_job(&self) -> Duration {
-        let due = self.store.next_job_due().await.ok().flatten();
+    async fn until_next_job(&self, lane: Lane) -> Duration {
+        let due = self.store.next_job_due(lane).await.ok().flatten();
         let wait =
             due.map_or(POLL, |due| Duration::from_millis((due - self.clock.now_ms()).max(1).unsigned_abs()));
         wait.min(POLL)
@@ -96,13 +114,9 @@ impl Service {
     #[tracing::instrument(skip_all, fields(job = job.id, kind = job.kind.as_str(), asset = %job.asset_id))]
     async fn attempt(&self, job: &JobRecord, shutdown: &CancellationToken) {
         let begun = std::time::Instant::now();
-        let folder = match self.store.begin_attempt(job).await {
-            Ok(folder) => folder,
-            Err(error) => return self.failed(job, &error.into()).await,
-        };
         let progress = Progress::new(0.0);
         let outcome = tokio::select! {
-            outcome = jobs::run(self, job, folder.path(), &progress) => outcome,
+            outcome = jobs::run(self, job, &progress) => outcome,
             () = self.keep_lease(job, &progress) => {
                 tracing::warn!("the job is no longer ours");
                 return;
@@ -114,13 +128,40 @@ impl Service {
                 return;
             }
         };
-        match outcome {
-            Ok(details) => match self.store.finish_job(job, folder, &details, self.clock.now_ms()).await {
-                Ok(true) => tracing::info!(ms = begun.elapsed().as_millis() as u64, details, "made"),
-                Ok(false) => tracing::warn!("the job is no longer ours"),
-                Err(error) => self.failed(job, &error.into()).await,
-            },
+        let ended = match outcome {
+            Ok(done) => self.finish(job, done).await,
+            Err(error) => Err(error),
+        };
+        match ended {
+            Ok(true) => tracing::info!(ms = begun.elapsed().as_millis() as u64, "done"),
+            Ok(false) => tracing::warn!("the job is no longer ours"),
             Err(error) => self.failed(job, &error).await,
+        }
+    }
+
+    /// Commits what an attempt came to; false when the job is no longer its.
+    async fn finish(&self, job: &JobRecord, done: Done) -> Result<bool, JobError> {
+        let now_ms = self.clock.now_ms();
+        match done {
+            Done::Made { attempt, details } => {
+                tracing::info!(details, "made");
+                Ok(self.store.finish_job(job, attempt, &details, now_ms).await?)
+            }
+            Done::Arrived(asset) => match self.store.publish_arrived(job, &asset, now_ms).await {
+                Err(reelhouse_store::Error::QuotaReached) => {
+                    let fault = self.quota_fault(&asset.account, asset.size.unwrap_or_default()).await;
+                    let fault = fault.map_err(|error| JobError::Retry(error.to_string()))?;
+                    Ok(self.store.refuse_arrived(job, &AssetError::from(&fault)).await?)
+                }
+                ended => {
+                    self.jobs_pushed();
+                    Ok(ended?)
+                }
+            },
+            Done::Refused(error) => {
+                tracing::info!(code = error.code, message = error.message, "an asset failed");
+                Ok(self.store.refuse_arrived(job, &error).await?)
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! The rows of assets: reading them, and the one insert.
 
-use reelhouse_api::{AssetId, MediaKind, Method, RenditionStatus, Status, TechnicalMetadata};
+use reelhouse_api::{AssetError, AssetId, MediaKind, Method, RenditionStatus, Status, TechnicalMetadata};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use sqlx::SqliteConnection;
 
 use crate::{
@@ -42,6 +44,10 @@ pub struct AssetRecord {
     pub hls_folder: Option<String>,
     /// The folder of the thumbnail, once it is there.
     pub thumbnail_folder: Option<String>,
+    /// Why it failed; only when it did.
+    pub error: Option<AssetError>,
+    /// What the user wants kept with it; `None` for nothing.
+    pub user_metadata: Option<Map<String, Value>>,
     /// What is known of the file.
     pub technical_metadata: Option<Box<TechnicalMetadata>>,
 }
@@ -63,11 +69,14 @@ pub(crate) struct AssetRow {
     thumbnail_status: Option<String>,
     hls_folder: Option<String>,
     thumbnail_folder: Option<String>,
+    error_code: Option<String>,
+    error_message: Option<String>,
+    user_metadata: Option<String>,
     technical_metadata: Option<String>,
 }
 
 pub(crate) const COLUMNS: &str = "asset.id, account, method, status, asset.kind, filename, file_type, size, duration, blake3, asset.created_at, \
-     hls_status, thumbnail_status, technical_metadata,
+     hls_status, thumbnail_status, error_code, error_message, user_metadata, technical_metadata,
      (SELECT folder FROM derivative WHERE asset_id = asset.id AND derivative.kind = 'hls') AS hls_folder,
      (SELECT folder FROM derivative WHERE asset_id = asset.id AND derivative.kind = 'thumbnail') AS thumbnail_folder";
 
@@ -97,6 +106,8 @@ fn decode(row: AssetRow) -> Option<AssetRecord> {
         thumbnail_status: absent_or(row.thumbnail_status.as_deref(), RenditionStatus::parse)?,
         hls_folder: row.hls_folder,
         thumbnail_folder: row.thumbnail_folder,
+        error: row.error_code.zip(row.error_message).map(|(code, message)| AssetError { code, message }),
+        user_metadata: absent_or(row.user_metadata, |json| serde_json::from_str(&json).ok())?,
         technical_metadata: absent_or(row.technical_metadata, |json| serde_json::from_str(&json).ok())?,
     })
 }
@@ -155,24 +166,20 @@ pub(crate) async fn insert(tx: &mut SqliteConnection, asset: &AssetRecord) -> Re
         created_at,
         hls_status,
         thumbnail_status,
+        user_metadata,
         technical_metadata,
+        // It comes when it fails.
+        error: _,
         // They come with the first derivative.
         hls_folder: _,
         thumbnail_folder: _,
     } = asset;
     let size = size.map(|size| i64::try_from(size).unwrap_or(i64::MAX));
     let folded = fold(filename);
-    let technical_metadata = match technical_metadata {
-        Some(facts) => Some(
-            serde_json::to_string(facts)
-                .map_err(|_| Error::Corrupt { table: "asset", id: id.to_string() })?,
-        ),
-        None => None,
-    };
     sqlx::query(
         "INSERT INTO asset (seq, id, account, method, status, kind, filename, file_type, size, duration, blake3,
-                            created_at, hls_status, thumbnail_status, technical_metadata, filename_folded)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+                            created_at, hls_status, thumbnail_status, user_metadata, technical_metadata, filename_folded)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind(id.seq())
     .bind(id.to_string())
@@ -188,7 +195,8 @@ pub(crate) async fn insert(tx: &mut SqliteConnection, asset: &AssetRecord) -> Re
     .bind(created_at)
     .bind(hls_status.map(RenditionStatus::as_str))
     .bind(thumbnail_status.map(RenditionStatus::as_str))
-    .bind(technical_metadata)
+    .bind(json(*id, user_metadata.as_ref())?)
+    .bind(json(*id, technical_metadata.as_ref())?)
     .bind(&folded)
     .execute(&mut *tx)
     .await?;
@@ -198,14 +206,90 @@ pub(crate) async fn insert(tx: &mut SqliteConnection, asset: &AssetRecord) -> Re
         .bind(&folded)
         .execute(&mut *tx)
         .await?;
+    count(tx, account, 1, size.unwrap_or(0)).await
+}
+
+/// As a column keeps it.
+fn json<T: Serialize>(asset: AssetId, value: Option<&T>) -> Result<Option<String>> {
+    let text = value.map(serde_json::to_string).transpose();
+    text.map_err(|_| Error::Corrupt { table: "asset", id: asset.to_string() })
+}
+
+/// Counts what an account holds more, within its quota.
+async fn count(tx: &mut SqliteConnection, account: &str, assets: i64, bytes: i64) -> Result<()> {
     let counted = sqlx::query(
-        "UPDATE account SET asset_count = asset_count + 1, asset_bytes = asset_bytes + $2
-         WHERE name = $1 AND (quota_assets IS NULL OR asset_count < quota_assets)
-                         AND (quota_bytes IS NULL OR asset_bytes + $2 <= quota_bytes)",
+        "UPDATE account SET asset_count = asset_count + $2, asset_bytes = asset_bytes + $3
+         WHERE name = $1 AND (quota_assets IS NULL OR asset_count + $2 <= quota_assets)
+                         AND (quota_bytes IS NULL OR asset_bytes + $3 <= quota_bytes)",
     )
     .bind(account)
-    .bind(size.unwrap_or(0))
-    .execute(&mut *tx)
+    .bind(assets)
+    .bind(bytes)
+    .execute(tx)
     .await?;
     if counted.rows_affected() == 0 { Err(Error::QuotaReached) } else { Ok(()) }
+}
+
+/// What was arriving is here and was looked at: the row says all that is known now, and its bytes count.
+pub(crate) async fn become_ready(tx: &mut SqliteConnection, asset: &AssetRecord) -> Result<()> {
+    let AssetRecord {
+        id,
+        account,
+        kind,
+        file_type,
+        size,
+        duration,
+        blake3,
+        hls_status,
+        thumbnail_status,
+        technical_metadata,
+        // Known since the row was made.
+        method: _,
+        status: _,
+        filename: _,
+        created_at: _,
+        user_metadata: _,
+        error: _,
+        hls_folder: _,
+        thumbnail_folder: _,
+    } = asset;
+    let size = size.map(|size| i64::try_from(size).unwrap_or(i64::MAX));
+    sqlx::query(
+        "UPDATE asset SET status = 'ready', kind = $2, file_type = $3, size = $4, duration = $5, blake3 = $6,
+                          hls_status = $7, thumbnail_status = $8, technical_metadata = $9
+         WHERE id = $1 AND status = 'processing'",
+    )
+    .bind(id.to_string())
+    .bind(kind.map(MediaKind::as_str))
+    .bind(file_type)
+    .bind(size)
+    .bind(duration)
+    .bind(blake3)
+    .bind(hls_status.map(RenditionStatus::as_str))
+    .bind(thumbnail_status.map(RenditionStatus::as_str))
+    .bind(json(*id, technical_metadata.as_ref())?)
+    .execute(&mut *tx)
+    .await?;
+    count(tx, account, 0, size.unwrap_or(0)).await
+}
+
+/// What was arriving will not be an asset: the row says why. Nothing that was asked of it will be.
+pub(crate) async fn become_failed(tx: &mut SqliteConnection, id: AssetId, error: &AssetError) -> Result<()> {
+    sqlx::query(
+        "UPDATE asset SET status = 'failed', error_code = $2, error_message = $3,
+                          hls_status = CASE WHEN hls_status IS NULL THEN NULL ELSE 'error' END,
+                          thumbnail_status = CASE WHEN thumbnail_status IS NULL THEN NULL ELSE 'error' END
+         WHERE id = $1 AND status = 'processing'",
+    )
+    .bind(id.to_string())
+    .bind(&error.code)
+    .bind(&error.message)
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query("DELETE FROM import WHERE asset_id = $1").bind(id.to_string()).execute(&mut *tx).await?;
+    sqlx::query("UPDATE upload_session SET status = 'failed' WHERE asset_id = $1 AND status = 'completed'")
+        .bind(id.to_string())
+        .execute(tx)
+        .await?;
+    Ok(())
 }

@@ -18,6 +18,8 @@ use crate::{
 pub enum BlobKey {
     /// What was uploaded, byte for byte.
     Original(AssetId),
+    /// What has arrived so far of an asset that is not ready.
+    Incoming(AssetId),
     /// A file of something made of an asset.
     Derived {
         /// The asset.
@@ -33,6 +35,7 @@ const ORIGINALS: &str = "originals";
 const DERIVED: &str = "derived";
 const WORK: &str = "work";
 const STAGING: &str = "staging";
+const INCOMING: &str = "incoming";
 /// Random hex digits.
 const STAGING_NAME: usize = 32;
 /// The last two digits of an id are random: they spread blobs evenly over 256 folders.
@@ -43,6 +46,7 @@ impl BlobKey {
     fn path(&self) -> PathBuf {
         match self {
             Self::Original(asset) => sharded(ORIGINALS, *asset),
+            Self::Incoming(asset) => [INCOMING, &asset.to_string()].iter().collect(),
             Self::Derived { asset, folder, file } => sharded(DERIVED, *asset).join(folder).join(file),
         }
     }
@@ -66,6 +70,7 @@ impl Blobs {
     pub(crate) fn open(root: &Path) -> Result<Self> {
         let blobs = Self::attach(root);
         fs::create_dir_all(blobs.root.join(STAGING)).during("making the staging folder")?;
+        fs::create_dir_all(blobs.root.join(INCOMING)).during("making the folder of what is arriving")?;
         fs::create_dir_all(blobs.root.join(WORK)).during("making the folder of attempts")?;
         for tree in [ORIGINALS, DERIVED] {
             let tree = blobs.root.join(tree);
@@ -223,6 +228,11 @@ impl Blobs {
     /// Where an attempt writes.
     pub(crate) fn attempt_path(&self, name: &str) -> PathBuf {
         self.root.join(WORK).join(name)
+    }
+
+    /// What is in the folder of incoming files.
+    pub(crate) fn incoming_files(&self) -> Result<Vec<PathBuf>> {
+        list(&self.root.join(INCOMING))
     }
 
     /// The folders of attempts there are.

@@ -116,13 +116,7 @@ impl Store {
         now_ms: i64,
     ) -> Result<bool> {
         let mut tx = self.db.write().await?;
-        let ended = sqlx::query("DELETE FROM job WHERE id = $1 AND token = $2 AND state = 'running'")
-            .bind(&job.id)
-            .bind(job.token)
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-        if ended == 0 {
+        if !jobs::end(&mut tx, job).await? {
             return Ok(false);
         }
         sqlx::query(

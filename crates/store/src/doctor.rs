@@ -34,6 +34,8 @@ pub enum Finding {
     HashDiffers(AssetId),
     /// Bytes that no row and no publish under way knows.
     BlobUnknown(PathBuf),
+    /// An incoming file of an asset that is not arriving, or of none.
+    IncomingLeftOver(PathBuf),
     /// A publish that neither ended nor was taken back when the running server started.
     IntentLeftOver(AssetId),
     /// A file in staging from before the running server.
@@ -59,6 +61,9 @@ impl std::fmt::Display for Finding {
                 write!(f, "asset {asset}: its bytes are not the ones uploaded (hash differs)")
             }
             Self::BlobUnknown(path) => write!(f, "{}: no asset knows this file", path.display()),
+            Self::IncomingLeftOver(path) => {
+                write!(f, "{}: no asset waits for these bytes", path.display())
+            }
             Self::IntentLeftOver(asset) => {
                 write!(f, "asset {asset}: a publish from before this server never ended")
             }
@@ -113,6 +118,7 @@ impl Store {
         // Blobs before intents before rows: a publish under way is then seen in at least one of them.
         let blobs = self.blobs.originals()?;
         let staging = self.blobs.staging_files()?;
+        let incoming = self.blobs.incoming()?;
         let intents: BTreeSet<AssetId> = self.pending_intents().await?.into_iter().collect();
         let rows = self.rows().await?;
 
@@ -148,6 +154,24 @@ impl Store {
                     }
                 }
                 Err(path) => report.findings.push(Finding::BlobUnknown(path)),
+            }
+        }
+        for entry in incoming {
+            let path = match entry {
+                Ok(asset) => self.blobs.path(&BlobKey::Incoming(asset)),
+                Err(path) => path,
+            };
+            let asset = path.file_name().and_then(|name| name.to_str()).and_then(AssetId::parse);
+            let awaited = match asset {
+                Some(asset) => self.is_arriving(asset).await?,
+                None => false,
+            };
+            match (awaited || !path.exists(), server_since) {
+                (true, _) => {}
+                // The row comes just behind its file.
+                (false, Some(since)) if asset.is_some_and(|asset| asset.created_ms() >= since) => {}
+                (false, Some(_)) => report.findings.push(Finding::IncomingLeftOver(path)),
+                (false, None) => report.unfinished += 1,
             }
         }
         for (asset, row) in &rows {

@@ -4,12 +4,13 @@
 //! a worker that lost its lease finds no row. Failed attempts and lost leases are counted apart: a job that fails is given
 //! up after [`MAX_FAILED_ATTEMPTS`], one that kills its worker after [`MAX_LOST_LEASES`].
 
-use reelhouse_api::{AssetId, JobKind, JobState, RenditionStatus};
+use reelhouse_api::{AssetError, AssetId, Fault, JobKind, JobState, RenditionStatus};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::{
     Store,
     accounts::hex,
+    assets::become_failed,
     error::{Error, Result},
 };
 
@@ -107,6 +108,16 @@ impl TryFrom<JobRow> for JobRecord {
     }
 }
 
+/// Ends a job, in the transaction that needs its end; false when it is no longer the worker's.
+pub(crate) async fn end(tx: &mut SqliteConnection, job: &JobRecord) -> Result<bool> {
+    let ended = sqlx::query("DELETE FROM job WHERE id = $1 AND token = $2 AND state = 'running'")
+        .bind(&job.id)
+        .bind(job.token)
+        .execute(tx)
+        .await?;
+    Ok(ended.rows_affected() > 0)
+}
+
 /// Adds a job, in the transaction that needs it. One that is there already for the same thing stays as it is, unless it
 /// was given up.
 pub(crate) async fn push(
@@ -137,7 +148,7 @@ fn status_column(kind: JobKind) -> Option<&'static str> {
     match kind {
         JobKind::Hls => Some("hls_status"),
         JobKind::Thumbnail => Some("thumbnail_status"),
-        JobKind::Storyboard => None,
+        JobKind::Storyboard | JobKind::Import | JobKind::Examine => None,
     }
 }
 
@@ -153,6 +164,36 @@ pub(crate) async fn show(
         sqlx::query(AssertSqlSafe(sql)).bind(asset.to_string()).bind(status.as_str()).execute(tx).await?;
     }
     Ok(())
+}
+
+/// Says on the asset that a job was given up.
+async fn give_up(tx: &mut SqliteConnection, job: &JobRecord, fault: &Fault) -> Result<()> {
+    if !job.kind.decides() {
+        return show(tx, job.asset_id, job.kind, RenditionStatus::Error).await;
+    }
+    become_failed(tx, job.asset_id, &AssetError::from(fault)).await?;
+    sqlx::query("DELETE FROM job WHERE id = $1").bind(&job.id).execute(tx).await?;
+    Ok(())
+}
+
+/// What an asset is said to have when nobody can tell why its job ends badly each time.
+fn fault_of(kind: JobKind) -> Fault {
+    match kind {
+        JobKind::Import => Fault::MediaUrlFileBroken,
+        _ => Fault::FileUnprocessable,
+    }
+}
+
+/// Which jobs a worker takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// What takes cores.
+    Make,
+    /// What takes the network: at most so many at once of each account.
+    Import {
+        /// At least 1.
+        per_account: u32,
+    },
 }
 
 impl Store {
@@ -181,27 +222,45 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn claim_job(&self, worker: &str, now_ms: i64, lease_ms: i64) -> Result<Option<JobRecord>> {
+    pub async fn claim_job(
+        &self,
+        lane: Lane,
+        worker: &str,
+        now_ms: i64,
+        lease_ms: i64,
+    ) -> Result<Option<JobRecord>> {
+        let (import, per_account) = match lane {
+            Lane::Make => (false, i64::MAX),
+            Lane::Import { per_account } => (true, i64::from(per_account)),
+        };
+        let due =
+            "SELECT id FROM job AS due WHERE state = 'queued' AND (kind = 'import') = $1 AND run_at <= $2
+                   AND (NOT $1 OR $3 > (
+                       SELECT COUNT(*) FROM job AS other JOIN asset ON asset.id = other.asset_id
+                       WHERE other.state = 'running' AND (other.kind = 'import') = $1
+                         AND asset.account = (SELECT account FROM asset WHERE asset.id = due.asset_id)))
+                   ORDER BY run_at, id LIMIT 1";
         // Most of the time there is none: a look does not need the writer.
-        let due: Option<String> = sqlx::query_scalar(
-            "SELECT id FROM job WHERE state = 'queued' AND run_at <= $1 ORDER BY run_at, id LIMIT 1",
-        )
-        .bind(now_ms)
-        .fetch_optional(self.db.readers())
-        .await?;
-        if due.is_none() {
+        let any: Option<String> = sqlx::query_scalar(due)
+            .bind(import)
+            .bind(now_ms)
+            .bind(per_account)
+            .fetch_optional(self.db.readers())
+            .await?;
+        if any.is_none() {
             return Ok(None);
         }
         let mut tx = self.db.write().await?;
         let sql = format!(
-            "UPDATE job SET state = 'running', worker = $1, lease_until = $2, token = token + 1, progress = NULL
-             WHERE id = (SELECT id FROM job WHERE state = 'queued' AND run_at <= $3 ORDER BY run_at, id LIMIT 1)
-             AND state = 'queued' RETURNING {COLUMNS}"
+            "UPDATE job SET state = 'running', worker = $4, lease_until = $5, token = token + 1, progress = NULL
+             WHERE id = ({due}) AND state = 'queued' RETURNING {COLUMNS}"
         );
         let row: Option<JobRow> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(import)
+            .bind(now_ms)
+            .bind(per_account)
             .bind(worker)
             .bind(now_ms.saturating_add(lease_ms))
-            .bind(now_ms)
             .fetch_optional(&mut *tx)
             .await?;
         let Some(job) = row.map(JobRecord::try_from).transpose()? else { return Ok(None) };
@@ -257,23 +316,24 @@ impl Store {
         let mut tx = self.db.write().await?;
         let again = retry_at.filter(|_| job.failed_attempts + 1 < MAX_FAILED_ATTEMPTS);
         let state = if again.is_some() { JobState::Queued } else { JobState::Dead };
-        let noted = sqlx::query(
+        let sql =
             "UPDATE job SET state = $3, run_at = COALESCE($4, run_at), failed_attempts = failed_attempts + 1,
                             last_error = $5, worker = NULL, lease_until = NULL, progress = NULL
-             WHERE id = $1 AND token = $2 AND state = 'running'",
-        )
-        .bind(&job.id)
-        .bind(job.token)
-        .bind(state.as_str())
-        .bind(again)
-        .bind(error)
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
+             WHERE id = $1 AND token = $2 AND state = 'running'";
+        let noted = sqlx::query(sql)
+            .bind(&job.id)
+            .bind(job.token)
+            .bind(state.as_str())
+            .bind(again)
+            .bind(error)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
         if noted > 0 && state == JobState::Dead {
-            show(&mut tx, job.asset_id, job.kind, RenditionStatus::Error).await?;
+            give_up(&mut tx, job, &fault_of(job.kind)).await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        if noted > 0 && state == JobState::Dead { self.after_giving_up(job).await } else { Ok(()) }
     }
 
     /// Takes back leases that ran out by `now_ms`, or all of the workers whose name begins so: they are gone. Returns how
@@ -306,16 +366,16 @@ impl Store {
             .bind(MAX_LOST_LEASES)
             .fetch_all(&mut *tx)
             .await?;
-        let mut given_up = 0;
-        for row in rows {
-            let job = JobRecord::try_from(row)?;
-            if job.state == JobState::Dead {
-                given_up += 1;
-                show(&mut tx, job.asset_id, job.kind, RenditionStatus::Error).await?;
-            }
+        let jobs = rows.into_iter().map(JobRecord::try_from).collect::<Result<Vec<_>>>()?;
+        let dead: Vec<JobRecord> = jobs.into_iter().filter(|job| job.state == JobState::Dead).collect();
+        for job in &dead {
+            give_up(&mut tx, job, &fault_of(job.kind)).await?;
         }
         tx.commit().await?;
-        Ok(given_up)
+        for job in &dead {
+            self.after_giving_up(job).await?;
+        }
+        Ok(dead.len() as u64)
     }
 
     /// The job on this thing, if there is one.
@@ -336,10 +396,13 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn next_job_due(&self) -> Result<Option<i64>> {
-        Ok(sqlx::query_scalar("SELECT run_at FROM job WHERE state = 'queued' ORDER BY run_at LIMIT 1")
-            .fetch_optional(self.db.readers())
-            .await?)
+    pub async fn next_job_due(&self, lane: Lane) -> Result<Option<i64>> {
+        Ok(sqlx::query_scalar(
+            "SELECT run_at FROM job WHERE state = 'queued' AND (kind = 'import') = $1 ORDER BY run_at LIMIT 1",
+        )
+        .bind(lane != Lane::Make)
+        .fetch_optional(self.db.readers())
+        .await?)
     }
 
     /// Every job there is, oldest first.
@@ -363,7 +426,7 @@ impl Store {
              WHERE id = $1 AND state <> 'running'",
             id,
             now_ms,
-            RenditionStatus::Pending,
+            None,
         )
         .await
     }
@@ -379,7 +442,7 @@ impl Store {
              WHERE id = $1 AND state IN ('queued', 'running')",
             id,
             now_ms,
-            RenditionStatus::Error,
+            Some(Fault::RequestTimeout),
         )
         .await
     }
@@ -389,15 +452,26 @@ impl Store {
         update: &'static str,
         id: &str,
         now_ms: i64,
-        status: RenditionStatus,
+        ended: Option<Fault>,
     ) -> Result<bool> {
         let mut tx = self.db.write().await?;
         let sql = format!("{update} RETURNING {COLUMNS}");
         let row: Option<JobRow> =
             sqlx::query_as(AssertSqlSafe(sql)).bind(id).bind(now_ms).fetch_optional(&mut *tx).await?;
         let Some(job) = row.map(JobRecord::try_from).transpose()? else { return Ok(false) };
-        show(&mut tx, job.asset_id, job.kind, status).await?;
+        match &ended {
+            Some(fault) => give_up(&mut tx, &job, fault).await?,
+            None => show(&mut tx, job.asset_id, job.kind, RenditionStatus::Pending).await?,
+        }
         tx.commit().await?;
+        if ended.is_some() {
+            self.after_giving_up(&job).await?;
+        }
         Ok(true)
+    }
+
+    /// What need not be in the transaction: a crash before it leaves an incoming file that the next start removes.
+    async fn after_giving_up(&self, job: &JobRecord) -> Result<()> {
+        if job.kind.decides() { self.remove_failed(job.asset_id).await } else { Ok(()) }
     }
 }

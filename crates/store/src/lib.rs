@@ -4,6 +4,8 @@
 //! [`Store::remove`] are the only ways in and out, and [`Store::open`] finishes what a crash cut short.
 
 mod accounts;
+mod appender;
+mod arriving;
 mod assets;
 mod blobs;
 mod db;
@@ -12,6 +14,8 @@ mod doctor;
 mod error;
 mod fold;
 mod folder_lock;
+mod imports;
+mod incoming;
 mod jobs;
 mod list;
 mod publish;
@@ -27,7 +31,9 @@ pub use blobs::{BlobKey, Blobs};
 pub use derivatives::{Attempt, DerivativeRecord};
 pub use doctor::{Finding, Report};
 pub use error::{Error, Result};
-pub use jobs::{JobRecord, MAX_FAILED_ATTEMPTS, MAX_LOST_LEASES};
+pub use imports::ImportRecord;
+pub use incoming::{IncomingChunk, IncomingFile, Whole};
+pub use jobs::{JobRecord, Lane, MAX_FAILED_ATTEMPTS, MAX_LOST_LEASES};
 pub use list::AssetQuery;
 pub use remove::Removal;
 pub use staging::{Sealed, StagingFile};
@@ -99,6 +105,7 @@ impl Store {
         for asset in self.tombstones().await? {
             self.finish_removal(asset).await?;
         }
+        self.remove_stray_incoming().await?;
         // Their process held the folder's lock, and that is ours now.
         self.take_back_leases(0, Some(SERVER_WORKER)).await?;
         for path in self.abandoned_attempts().await? {

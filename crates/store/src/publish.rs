@@ -49,12 +49,7 @@ impl Store {
     async fn insert_published(&self, asset: &AssetRecord) -> Result<()> {
         let mut tx = self.db.write().await?;
         assets::insert(&mut tx, asset).await?;
-        let wanted = [(JobKind::Hls, asset.hls_status), (JobKind::Thumbnail, asset.thumbnail_status)];
-        for (kind, status) in wanted {
-            if status == Some(RenditionStatus::Pending) {
-                jobs::push(&mut tx, asset.id, kind, asset.created_at).await?;
-            }
-        }
+        push_wanted(&mut tx, asset, asset.created_at).await?;
         end_intent(&mut tx, asset.id).await?;
         Ok(tx.commit().await?)
     }
@@ -81,6 +76,21 @@ impl Store {
         end_intent(&mut tx, asset).await?;
         Ok(tx.commit().await?)
     }
+}
+
+/// Pushes the jobs that a new asset asks for.
+pub(crate) async fn push_wanted(
+    tx: &mut sqlx::SqliteConnection,
+    asset: &AssetRecord,
+    now_ms: i64,
+) -> Result<()> {
+    let wanted = [(JobKind::Hls, asset.hls_status), (JobKind::Thumbnail, asset.thumbnail_status)];
+    for (kind, status) in wanted {
+        if status == Some(RenditionStatus::Pending) {
+            jobs::push(tx, asset.id, kind, now_ms).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn end_intent(tx: &mut sqlx::SqliteConnection, asset: AssetId) -> Result<()> {

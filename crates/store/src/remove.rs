@@ -64,11 +64,23 @@ impl Store {
     }
 
     pub(crate) async fn finish_removal(&self, id: AssetId) -> Result<()> {
+        self.blobs.remove(BlobKey::Incoming(id)).await?;
         self.blobs.remove(BlobKey::Original(id)).await?;
         let blobs = self.blobs.clone();
         blocking(move || blobs.remove_derived(id, |_| true)).await?;
         let mut tx = self.db.write().await?;
         sqlx::query("DELETE FROM derivative WHERE asset_id = $1")
+            .bind(id.to_string())
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("DELETE FROM import WHERE asset_id = $1").bind(id.to_string()).execute(&mut *tx).await?;
+        sqlx::query(
+            "DELETE FROM upload_chunk WHERE upload_id IN (SELECT id FROM upload_session WHERE asset_id = $1)",
+        )
+        .bind(id.to_string())
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query("DELETE FROM upload_session WHERE asset_id = $1")
             .bind(id.to_string())
             .execute(&mut *tx)
             .await?;

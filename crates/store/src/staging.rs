@@ -1,8 +1,8 @@
 //! Bytes that are still arriving: written as they come, hashed on the way, gone unless published.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
+    fs::{self, OpenOptions},
+    io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -10,46 +10,16 @@ use std::{
 use tokio::task::JoinHandle;
 
 use crate::{
+    appender::{Appender, Writer},
     blobs::{BlobKey, Blobs, blocking},
     error::{During, Result},
 };
 
-/// Bytes gathered before they go to the disk in one piece. Two such batches (one being written, one being filled) are
-/// all the memory an upload takes.
-const BATCH: usize = 512 * 1024;
-
-/// A file being written. Reading from the network and writing to the disk overlap.
+/// A file being written.
 #[derive(Debug)]
 pub struct StagingFile {
-    /// Copied together, so that a client that sends byte by byte takes no more memory than any other.
-    batch: Vec<u8>,
-    disk: Disk,
+    appender: Appender,
     staged: StagedPath,
-}
-
-/// Where the file handle is: here, or with a write under way.
-#[derive(Debug)]
-enum Disk {
-    Idle(Writer),
-    Writing(JoinHandle<io::Result<Writer>>),
-    /// A write failed; its error was returned.
-    Broken,
-}
-
-#[derive(Debug)]
-struct Writer {
-    file: File,
-    hasher: Box<blake3::Hasher>,
-    size: u64,
-}
-
-impl Writer {
-    fn write(mut self, batch: &[u8]) -> io::Result<Self> {
-        self.file.write_all(batch)?;
-        self.hasher.update(batch);
-        self.size += batch.len() as u64;
-        Ok(self)
-    }
 }
 
 /// A file in staging; removed on drop, whatever happened to it before.
@@ -83,43 +53,23 @@ impl StagingFile {
                 .during("making a staging file")
         })
         .await?;
-        let disk = Disk::Idle(Writer { file, hasher: Box::default(), size: 0 });
-        Ok(Self { batch: Vec::new(), disk, staged })
+        Ok(Self { appender: Appender::at(file, 0), staged })
     }
 
-    /// Takes the next bytes. Waits only when the disk is a whole batch behind.
+    /// Takes the next bytes. Waits only when the disk is behind.
     ///
     /// # Errors
     /// When a write failed, this one's or an earlier one's.
     pub async fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        self.batch.extend_from_slice(bytes);
-        if self.batch.len() >= BATCH { self.write_batch().await } else { Ok(()) }
-    }
-
-    async fn write_batch(&mut self) -> Result<()> {
-        let writer = self.writer().await?;
-        let batch = std::mem::take(&mut self.batch);
-        self.disk = Disk::Writing(tokio::task::spawn_blocking(move || writer.write(&batch)));
-        Ok(())
-    }
-
-    /// The handle, once the write under way is done.
-    async fn writer(&mut self) -> Result<Writer> {
-        let written = match std::mem::replace(&mut self.disk, Disk::Broken) {
-            Disk::Idle(writer) => Ok(writer),
-            Disk::Writing(write) => write.await.unwrap_or_else(|stopped| Err(io::Error::other(stopped))),
-            Disk::Broken => Err(io::Error::other("an earlier write failed")),
-        };
-        written.during("writing a staging file")
+        self.appender.push(bytes).await
     }
 
     /// No more bytes: what there is, with its size and hash. Its flush begins now, while it is looked at.
     ///
     /// # Errors
     /// When a write failed.
-    pub async fn seal(mut self) -> Result<Sealed> {
-        self.write_batch().await?;
-        let Writer { file, hasher, size } = self.writer().await?;
+    pub async fn seal(self) -> Result<Sealed> {
+        let Writer { file, hasher, size, .. } = self.appender.finish().await?;
         let flush = tokio::task::spawn_blocking(move || file.sync_data());
         Ok(Sealed { staged: self.staged, flush, size, blake3: hasher.finalize().to_hex().to_string() })
     }

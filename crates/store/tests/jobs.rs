@@ -4,8 +4,8 @@
 
 use reelhouse_api::{AssetId, IdMaker, JobKind, JobState, MediaKind, Method, RenditionStatus, Status};
 use reelhouse_store::{
-    ApiKey, AssetRecord, JobRecord, KeyOrigin, MAX_FAILED_ATTEMPTS, MAX_LOST_LEASES, Removal, SERVER_WORKER,
-    Store,
+    ApiKey, AssetRecord, JobRecord, KeyOrigin, Lane, MAX_FAILED_ATTEMPTS, MAX_LOST_LEASES, Removal,
+    SERVER_WORKER, Store,
 };
 use tempfile::TempDir;
 
@@ -40,6 +40,8 @@ async fn fixture() -> Fixture {
         created_at: 1000,
         hls_status: Some(RenditionStatus::Pending),
         thumbnail_status: None,
+        error: None,
+        user_metadata: None,
         hls_folder: None,
         thumbnail_folder: None,
         technical_metadata: None,
@@ -50,7 +52,7 @@ async fn fixture() -> Fixture {
 
 impl Fixture {
     async fn claim(&self, now: i64) -> Option<JobRecord> {
-        self.store.claim_job("worker:1/0", now, LEASE).await.unwrap()
+        self.store.claim_job(Lane::Make, "worker:1/0", now, LEASE).await.unwrap()
     }
 
     async fn status(&self) -> Option<RenditionStatus> {
@@ -197,7 +199,7 @@ async fn canceled_is_canceled() {
 async fn a_restart_takes_back_the_servers_own_leases_at_once() {
     let Fixture { folder, store, asset } = fixture().await;
     let name = format!("{SERVER_WORKER}1-1/0");
-    let job = store.claim_job(&name, 1000, LEASE).await.unwrap().unwrap();
+    let job = store.claim_job(Lane::Make, &name, 1000, LEASE).await.unwrap().unwrap();
     let attempt = store.begin_attempt(&job).await.unwrap();
     std::fs::write(attempt.path().join("half"), "x").unwrap();
     std::mem::forget(attempt);

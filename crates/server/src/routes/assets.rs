@@ -138,6 +138,8 @@ impl App {
             }),
             storyboard_url: (record.kind == Some(MediaKind::Video) && record.status == Status::Ready)
                 .then(|| url(MediaScope::Storyboard, STORYBOARD_FILE)),
+            user_metadata: record.user_metadata.clone(),
+            error: record.error.clone(),
             technical_metadata: record.technical_metadata.clone(),
         }
     }

@@ -1,19 +1,20 @@
 //! What jobs do: one file each. A job reads an original and writes into its attempt's folder; what it returns is kept with
 //! what it made.
 
+mod examine;
 mod hls;
 mod storyboard;
 mod thumbnail;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use reelhouse_api::{JobKind, MediaKind, TechnicalMetadata};
 use reelhouse_media::Failure;
-use reelhouse_store::{BlobKey, JobRecord};
+use reelhouse_store::{AssetRecord, BlobKey, JobRecord};
 
 use crate::{
     Service,
-    worker::{JobError, Progress},
+    worker::{Done, JobError, Progress},
 };
 
 pub use hls::HlsSettings;
@@ -29,25 +30,38 @@ pub(crate) struct Input {
     facts: Box<TechnicalMetadata>,
 }
 
-/// Runs one attempt; returns how it was made, as JSON.
-pub(crate) async fn run(
-    service: &Service,
-    job: &JobRecord,
-    folder: &Path,
-    progress: &Progress,
-) -> Result<String, JobError> {
+/// Runs one attempt, to where its end can be committed.
+pub(crate) async fn run(service: &Service, job: &JobRecord, progress: &Progress) -> Result<Done, JobError> {
     let asset = service.store.asset_of_any(job.asset_id).await?;
     let asset = asset.ok_or_else(|| JobError::Fail("the asset is gone".to_owned()))?;
+    match job.kind {
+        JobKind::Import => Err(JobError::Fail("not yet".to_owned())),
+        JobKind::Examine => examine::run(service, asset).await,
+        JobKind::Hls | JobKind::Thumbnail | JobKind::Storyboard => make(service, job, asset, progress).await,
+    }
+}
+
+/// Makes something of a ready asset, in a folder of this attempt's own.
+async fn make(
+    service: &Service,
+    job: &JobRecord,
+    asset: AssetRecord,
+    progress: &Progress,
+) -> Result<Done, JobError> {
+    let attempt = service.store.begin_attempt(job).await?;
+    let folder = attempt.path();
     let input = Input {
         source: service.store.blobs().path(&BlobKey::Original(asset.id)),
         kind: asset.kind.ok_or_else(|| JobError::Fail("it is not known what the asset is".to_owned()))?,
         facts: asset.technical_metadata.unwrap_or_default(),
     };
-    match job.kind {
-        JobKind::Hls => hls::make(service, &input, folder, progress).await,
-        JobKind::Thumbnail => thumbnail::make(service, &input, folder).await,
-        JobKind::Storyboard => storyboard::make(service, &input, folder).await,
-    }
+    let details = match job.kind {
+        JobKind::Hls => hls::make(service, &input, folder, progress).await?,
+        JobKind::Thumbnail => thumbnail::make(service, &input, folder).await?,
+        JobKind::Storyboard => storyboard::make(service, &input, folder).await?,
+        JobKind::Import | JobKind::Examine => String::new(),
+    };
+    Ok(Done::Made { attempt, details })
 }
 
 impl From<reelhouse_media::Error> for JobError {

@@ -1,0 +1,47 @@
+//! All bytes of an asset are here: is it what it should be?
+
+use std::{fs::File, io::Read, path::Path};
+
+use reelhouse_api::AssetError;
+use reelhouse_media::{SNIFF_LEN, sniff};
+use reelhouse_store::{AssetRecord, BlobKey, Whole};
+
+use crate::{
+    Service,
+    judge::{BecomeReady, JudgeError},
+    worker::{Done, JobError},
+};
+
+/// Looks at an incoming file that came in pieces.
+pub(crate) async fn run(service: &Service, asset: AssetRecord) -> Result<Done, JobError> {
+    let whole = service.store.blobs().hash_incoming(asset.id).await?;
+    verdict(service, asset, whole).await
+}
+
+/// What an incoming file of known size and hash makes of its asset.
+pub(crate) async fn verdict(
+    service: &Service,
+    mut asset: AssetRecord,
+    whole: Whole,
+) -> Result<Done, JobError> {
+    let path = service.store.blobs().path(&BlobKey::Incoming(asset.id));
+    let head = super::blocking({
+        let path = path.clone();
+        move || head(&path)
+    });
+    let sniffed = sniff(&head.await?);
+    match service.judge(&path, sniffed, asset.method, whole.size).await {
+        Ok(facts) => {
+            asset.become_ready(facts, whole.size, whole.blake3);
+            Ok(Done::Arrived(Box::new(asset)))
+        }
+        Err(JudgeError::Fault(fault)) => Ok(Done::Refused(AssetError::from(&fault))),
+        Err(JudgeError::Tool(error)) => Err(error.into()),
+    }
+}
+
+fn head(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    File::open(path)?.take(SNIFF_LEN as u64).read_to_end(&mut head)?;
+    Ok(head)
+}

@@ -1,0 +1,120 @@
+//! Assets whose row comes before their bytes: how they begin, and the two ways they end. A job decides which
+//! ([`JobKind::decides`]), and only who holds it can.
+
+use reelhouse_api::{AssetError, AssetId, JobKind};
+
+use crate::{
+    AssetRecord, ImportRecord, JobRecord, Store,
+    assets::{self, become_failed, become_ready},
+    blobs::BlobKey,
+    error::{During, Result},
+    imports, jobs,
+    publish::push_wanted,
+    staging::StagingFile,
+};
+
+impl Store {
+    /// Makes an asset of which the first bytes are here; a job fetches the rest. When this returns `Ok`, both survive
+    /// kill -9 and power loss.
+    ///
+    /// # Errors
+    /// When the database or the folder fails, or the account's quota is reached.
+    pub async fn begin_import(
+        &self,
+        staged: StagingFile,
+        asset: &AssetRecord,
+        mut import: ImportRecord,
+    ) -> Result<()> {
+        // The file first: the job may begin the moment its row is there. A crash in between leaves a file without a row,
+        // which the next start removes.
+        import.received = self.blobs.keep_staged(staged, asset.id).await?;
+        let recorded = async {
+            let mut tx = self.db.write().await?;
+            assets::insert(&mut tx, asset).await?;
+            imports::insert(&mut tx, asset.id, &import).await?;
+            jobs::push(&mut tx, asset.id, JobKind::Import, asset.created_at).await?;
+            Ok(tx.commit().await?)
+        };
+        let recorded: Result<()> = recorded.await;
+        if recorded.is_err()
+            && let Err(second) = self.blobs.remove(BlobKey::Incoming(asset.id)).await
+        {
+            tracing::error!(asset = %asset.id, error = %second, "could not take back an import; the next start will");
+        }
+        recorded
+    }
+
+    /// Makes a whole, flushed incoming file the original of its asset, which is ready from then on, and ends the job.
+    /// False when the job is no longer the worker's; then nothing of it shows.
+    ///
+    /// The file is moved before the commit. A crash in between is mended by the job's next attempt, which takes it back.
+    ///
+    /// # Errors
+    /// When the database or the folder fails, or the account's quota is reached.
+    pub async fn publish_arrived(&self, job: &JobRecord, asset: &AssetRecord, now_ms: i64) -> Result<bool> {
+        self.blobs.accept_incoming(asset.id).await?;
+        let mut tx = self.db.write().await?;
+        if jobs::end(&mut tx, job).await? {
+            become_ready(&mut tx, asset).await?;
+            push_wanted(&mut tx, asset, now_ms).await?;
+            sqlx::query("DELETE FROM import WHERE asset_id = $1")
+                .bind(asset.id.to_string())
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            return Ok(true);
+        }
+        drop(tx);
+        // Deleted meanwhile: whoever did may have looked for the file where it no longer was.
+        if self.asset_of_any(asset.id).await?.is_none() {
+            self.blobs.remove(BlobKey::Original(asset.id)).await?;
+        }
+        Ok(false)
+    }
+
+    /// Ends an arriving asset as failed, and its job with it; its bytes go. False when the job is no longer the worker's.
+    ///
+    /// # Errors
+    /// When the database or the folder fails.
+    pub async fn refuse_arrived(&self, job: &JobRecord, error: &AssetError) -> Result<bool> {
+        let mut tx = self.db.write().await?;
+        if !jobs::end(&mut tx, job).await? {
+            return Ok(false);
+        }
+        become_failed(&mut tx, job.asset_id, error).await?;
+        tx.commit().await?;
+        self.remove_failed(job.asset_id).await?;
+        Ok(true)
+    }
+
+    /// Removes the bytes of assets that failed. Their rows stay and say why.
+    pub(crate) async fn remove_failed(&self, asset: AssetId) -> Result<()> {
+        self.blobs.remove(BlobKey::Incoming(asset)).await?;
+        self.blobs.remove(BlobKey::Original(asset)).await
+    }
+
+    /// Incoming files whose asset is not arriving. Only for when nothing else runs: a file may be there before its row.
+    pub(crate) async fn remove_stray_incoming(&self) -> Result<()> {
+        for entry in self.blobs.incoming()? {
+            match entry {
+                Ok(asset) if self.is_arriving(asset).await? => {}
+                Ok(asset) => self.blobs.remove(BlobKey::Incoming(asset)).await?,
+                Err(path) => {
+                    std::fs::remove_file(path).during("removing what does not belong among uploads")?
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an asset's bytes are still awaited.
+    pub(crate) async fn is_arriving(&self, asset: AssetId) -> Result<bool> {
+        let arriving: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM asset WHERE id = $1 AND status = 'processing' AND deleted_at IS NULL",
+        )
+        .bind(asset.to_string())
+        .fetch_optional(self.db.readers())
+        .await?;
+        Ok(arriving.is_some())
+    }
+}

@@ -1,0 +1,206 @@
+//! Bytes of assets that are still arriving, in pieces and over more than one life of the process: a file each, which becomes
+//! the original.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::PathBuf,
+};
+
+use reelhouse_api::AssetId;
+
+use crate::{
+    appender::{Appender, Writer},
+    blobs::{BlobKey, Blobs, blocking},
+    error::{During, Error, Result},
+    staging::StagingFile,
+};
+
+/// Read at once when what is here already is hashed.
+const READ: usize = 1 << 20;
+
+/// The incoming file of an asset whose bytes come in their order. Held by one writer at a time, whatever process it is in.
+#[derive(Debug)]
+pub struct IncomingFile {
+    appender: Appender,
+}
+
+impl IncomingFile {
+    /// Takes the next bytes. Waits only when the disk is behind.
+    ///
+    /// # Errors
+    /// When a write failed.
+    pub async fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.appender.push(bytes).await
+    }
+
+    /// Makes what has come so far survive power loss; returns how many bytes that is.
+    ///
+    /// # Errors
+    /// When a write or the flush failed.
+    pub async fn flush(&mut self) -> Result<u64> {
+        self.appender.flush().await
+    }
+
+    /// From the first byte on again.
+    ///
+    /// # Errors
+    /// When a write failed.
+    pub async fn restart(self) -> Result<Self> {
+        let Writer { file, .. } = self.appender.finish().await?;
+        let file = blocking(move || file.set_len(0).map(|()| file).during("starting over")).await?;
+        Ok(Self { appender: Appender::at(file, 0) })
+    }
+
+    /// No more bytes: flushed, with the whole file's size and hash.
+    ///
+    /// # Errors
+    /// When a write or the flush failed.
+    pub async fn seal(self) -> Result<Whole> {
+        let Writer { file, hasher, size, .. } = self.appender.finish().await?;
+        blocking(move || file.sync_data().during("flushing an upload")).await?;
+        Ok(Whole { size, blake3: hasher.finalize().to_hex().to_string() })
+    }
+}
+
+/// All bytes of an incoming file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whole {
+    /// Bytes.
+    pub size: u64,
+    /// Hash of them, hex.
+    pub blake3: String,
+}
+
+/// A piece of an incoming file being written at its place.
+#[derive(Debug)]
+pub struct IncomingChunk {
+    appender: Appender,
+}
+
+impl IncomingChunk {
+    /// Takes the next bytes. Waits only when the disk is behind.
+    ///
+    /// # Errors
+    /// When a write failed.
+    pub async fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.appender.push(bytes).await
+    }
+
+    /// No more bytes: flushed; returns their hash, hex.
+    ///
+    /// # Errors
+    /// When a write or the flush failed.
+    pub async fn seal(self) -> Result<String> {
+        let Writer { file, hasher, .. } = self.appender.finish().await?;
+        blocking(move || file.sync_data().during("flushing a chunk")).await?;
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+}
+
+impl Blobs {
+    /// Goes on with an asset's incoming file behind its first `received` bytes, or as many as there are; the rest of it is
+    /// dropped. Returns where it stands.
+    ///
+    /// # Errors
+    /// When another writer holds it, or it cannot be opened and read.
+    pub async fn resume_incoming(&self, asset: AssetId, received: u64) -> Result<(IncomingFile, u64)> {
+        let blobs = self.clone();
+        blocking(move || {
+            blobs.take_back(asset)?;
+            let file = blobs.open_incoming(asset)?;
+            file.try_lock().map_err(io::Error::from).during("an upload has another writer still")?;
+            let found = file.metadata().during("looking at an upload")?.len();
+            let size = received.min(found);
+            file.set_len(size).during("dropping what is not sure of an upload")?;
+            let hasher = hash(&file, size)?;
+            Ok((IncomingFile { appender: Appender::behind(file, hasher, size) }, size))
+        })
+        .await
+    }
+
+    /// Begins to write a piece of an asset's incoming file at `offset`.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn write_incoming(&self, asset: AssetId, offset: u64) -> Result<IncomingChunk> {
+        let blobs = self.clone();
+        let file = blocking(move || blobs.open_incoming(asset)).await?;
+        Ok(IncomingChunk { appender: Appender::at(file, offset) })
+    }
+
+    /// Reads an asset's incoming file to its end.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn hash_incoming(&self, asset: AssetId) -> Result<Whole> {
+        let blobs = self.clone();
+        blocking(move || {
+            blobs.take_back(asset)?;
+            let file =
+                File::open(blobs.path(&BlobKey::Incoming(asset))).during("opening an upload to read it")?;
+            let size = file.metadata().during("looking at an upload")?.len();
+            Ok(Whole { size, blake3: hash(&file, size)?.finalize().to_hex().to_string() })
+        })
+        .await
+    }
+
+    /// Flushes a staging file and makes it an asset's incoming file; returns its bytes.
+    pub(crate) async fn keep_staged(&self, staged: StagingFile, asset: AssetId) -> Result<u64> {
+        let mut sealed = staged.seal().await?;
+        sealed.flushed().await?;
+        let size = sealed.size();
+        sealed.move_into(BlobKey::Incoming(asset)).await?;
+        Ok(size)
+    }
+
+    /// Makes a whole, flushed incoming file the original, durably.
+    pub(crate) async fn accept_incoming(&self, asset: AssetId) -> Result<()> {
+        let blobs = self.clone();
+        blocking(move || blobs.place(&blobs.path(&BlobKey::Incoming(asset)), BlobKey::Original(asset))).await
+    }
+
+    /// A file that was moved for an asset that did not become ready after all is incoming again.
+    fn take_back(&self, asset: AssetId) -> Result<()> {
+        match fs::rename(self.path(&BlobKey::Original(asset)), self.path(&BlobKey::Incoming(asset))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::Io { what: "taking back an upload", source: error })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn open_incoming(&self, asset: AssetId) -> Result<File> {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(self.path(&BlobKey::Incoming(asset)))
+            .during("opening an upload")
+    }
+
+    /// Every incoming file: the asset its name says, or the path where the name says nothing.
+    pub(crate) fn incoming(&self) -> Result<Vec<Result<AssetId, PathBuf>>> {
+        let named = |path: PathBuf| {
+            let asset = path.file_name().and_then(|name| name.to_str()).and_then(AssetId::parse);
+            asset.ok_or(path)
+        };
+        Ok(self.incoming_files()?.into_iter().map(named).collect())
+    }
+}
+
+fn hash(file: &File, size: u64) -> Result<Box<blake3::Hasher>> {
+    let mut hasher = Box::<blake3::Hasher>::default();
+    let mut buffer = vec![0; READ];
+    let mut at = 0;
+    while at < size {
+        let wanted = buffer.len().min(usize::try_from(size - at).unwrap_or(usize::MAX));
+        file.read_exact_at(&mut buffer[..wanted], at).during("reading an upload")?;
+        hasher.update(&buffer[..wanted]);
+        at += wanted as u64;
+    }
+    Ok(hasher)
+}
