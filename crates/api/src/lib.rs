@@ -9,6 +9,7 @@ mod asset;
 mod fault;
 mod id;
 mod job;
+mod multipart;
 mod page;
 pub mod paths;
 mod technical;
@@ -18,6 +19,10 @@ pub use asset::{Asset, AssetDetail, AssetError, Hls, Method, RenditionStatus, St
 pub use fault::{ErrorBody, Fault, FaultDoc};
 pub use id::{AssetId, IdMaker, IndexId, IndexedAssetId, NewId, UploadId};
 pub use job::{JobKind, JobState};
+pub use multipart::{
+    Chunk, ChunkStatus, ChunkUrl, ChunkUrls, CompletedChunk, CreateUpload, ProofType, ReportChunks,
+    ReportedChunks, RequestChunkUrls, Upload, UploadProgress, UploadStatus, UploadSummary,
+};
 pub use page::{Page, PageInfo};
 pub use technical::{AudioStream, MediaKind, TechnicalMetadata, VideoStream};
 pub use units::{Resolution, Size};
