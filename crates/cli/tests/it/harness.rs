@@ -157,6 +157,13 @@ impl TestServer {
         client().delete(format!("{}{path}", self.url)).header("x-api-key", KEY)
     }
 
+    /// A request with a JSON body.
+    pub(crate) async fn json(&self, method: &str, path: &str, body: &Value) -> Response {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = client().request(method, format!("{}{path}", self.url));
+        request.header("x-api-key", KEY).json(body).send().await.unwrap()
+    }
+
     /// Creates an asset that must be taken.
     pub(crate) async fn create(&self, path: &Path) -> Value {
         let response = self.post(direct(path)).send().await.unwrap();
