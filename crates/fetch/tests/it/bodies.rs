@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::origin::{
     Origin, Step, answer, assert_interrupted, assert_not_accessible, config, drain, fetch, fetcher,
-    impatient, send,
+    impatient_for_bytes, send,
 };
 
 #[tokio::test]
@@ -102,12 +102,15 @@ async fn what_ends_early_is_no_end() {
 async fn a_stall_is_noticed() {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n";
     let origin = Origin::saying(vec![send(head), send("bytes"), Step::Hold]).await;
-    assert_interrupted(&fetch(&impatient(), &origin.url("/")).await.unwrap_err(), "no byte in 200ms");
+    assert_interrupted(
+        &fetch(&impatient_for_bytes(), &origin.url("/")).await.unwrap_err(),
+        "no byte in 200ms",
+    );
     // Bytes that are of no body are none.
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;";
     let drip = Step::Repeat(b"x".to_vec(), Duration::from_millis(10));
     let origin = Origin::saying(vec![send(chunked), drip]).await;
-    assert_interrupted(&fetch(&impatient(), &origin.url("/")).await.unwrap_err(), "");
+    assert_interrupted(&fetch(&impatient_for_bytes(), &origin.url("/")).await.unwrap_err(), "");
 }
 
 #[tokio::test]
@@ -231,22 +234,19 @@ async fn endless_bytes_that_mean_nothing() {
     let nothing = Step::Repeat(gzip(b"").await.repeat(100), Duration::from_millis(1));
     let head = send("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n");
     let origin = Origin::saying(vec![head, nothing]).await;
-    assert_interrupted(&fetch(&impatient(), &origin.url("/")).await.unwrap_err(), "nothing decoded in");
+    assert_interrupted(
+        &fetch(&impatient_for_bytes(), &origin.url("/")).await.unwrap_err(),
+        "nothing decoded in",
+    );
 }
 
 #[tokio::test]
 async fn a_chunk_that_nobody_waited_for_is_not_lost() {
-    let (go, gone) = tokio::sync::watch::channel(());
-    let origin = Origin::start(move |_| {
-        let _ = go.send(());
-        answer("200 OK", "", "x".repeat(1 << 20))
-    })
-    .await;
+    let origin = Origin::saying(answer("200 OK", "", "x".repeat(1 << 20))).await;
     let mut fetched = fetcher().get(&origin.url("/"), None).await.unwrap();
-    drop(gone);
     let mut count = 0;
     loop {
-        // Whichever is ready: half of the calls are dropped.
+        // Calls that would wait are dropped.
         let chunk = tokio::select! {
             biased;
             chunk = fetched.chunk() => chunk.unwrap(),

@@ -241,3 +241,11 @@ async fn what_is_allowed_is_dialled() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_system_resolves_names() {
+    let private = Origin::saying(answer("200 OK", "", "allowed")).await;
+    let fetcher = Fetcher::new(config("localhost")).unwrap();
+    let url = url(&format!("http://localhost:{}/", private.address.port()));
+    assert_eq!(fetch(&fetcher, &url).await.unwrap(), b"allowed");
+}

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use reelhouse_fetch::Error;
 
-use crate::origin::{Origin, Step, answer, assert_not_accessible, fetch, fetcher, impatient, send, url};
+use crate::origin::{
+    Origin, Step, answer, assert_not_accessible, fetch, fetcher, impatient_for_heads, send, url,
+};
 
 #[tokio::test]
 async fn other_statuses() {
@@ -42,30 +44,20 @@ async fn other_statuses() {
 #[tokio::test]
 async fn no_answer_at_all() {
     let origin = Origin::saying(vec![]).await;
-    let url = origin.url("/");
-    assert_not_accessible(&fetch(&fetcher(), &url).await.unwrap_err(), true, "");
+    assert_not_accessible(&fetch(&fetcher(), &origin.url("/")).await.unwrap_err(), true, "");
     let origin = Origin::saying(vec![Step::Reset]).await;
     assert_not_accessible(&fetch(&fetcher(), &origin.url("/")).await.unwrap_err(), true, "");
     let origin = Origin::saying(vec![Step::Hold]).await;
     assert_not_accessible(
-        &fetch(&impatient(), &origin.url("/")).await.unwrap_err(),
+        &fetch(&impatient_for_heads(), &origin.url("/")).await.unwrap_err(),
         true,
         "no answer in 200ms",
     );
-    // Nobody listens there any more.
-    let origin = Origin::saying(vec![]).await;
-    let gone = origin.url("/");
-    drop(origin);
-    while tokio::net::TcpStream::connect(gone.as_str()[7..].trim_end_matches('/')).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
-    assert_not_accessible(&fetch(&fetcher(), &gone).await.unwrap_err(), true, "refused");
-    assert_not_accessible(&fetch(&fetcher(), &url_without_address()).await.unwrap_err(), true, "dns error");
-}
-
-/// RFC 6761: `.invalid` never resolves.
-fn url_without_address() -> reelhouse_fetch::PublicUrl {
-    url("http://reelhouse.invalid/")
+    // A port that is taken, and nobody listens.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let silent = url(&format!("http://{}/", socket.local_addr().unwrap()));
+    assert_not_accessible(&fetch(&fetcher(), &silent).await.unwrap_err(), true, "onnection refused");
 }
 
 #[tokio::test]
@@ -110,7 +102,7 @@ async fn heads_without_end() {
     ] {
         let origin = Origin::saying(steps).await;
         assert_not_accessible(
-            &fetch(&impatient(), &origin.url("/")).await.unwrap_err(),
+            &fetch(&impatient_for_heads(), &origin.url("/")).await.unwrap_err(),
             true,
             "no answer in",
         );

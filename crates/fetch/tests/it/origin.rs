@@ -158,17 +158,16 @@ pub(crate) fn fetcher() -> Fetcher {
     Fetcher::new(config("127.0.0.1")).unwrap()
 }
 
-/// So impatient that a test can wait for it.
-pub(crate) fn impatient() -> Fetcher {
-    const SHORT: Duration = Duration::from_millis(200);
-    // The client's connection is not what is waited for.
-    let config = Config {
-        connect_timeout: SHORT,
-        first_byte_timeout: SHORT,
-        idle_timeout: SHORT,
-        ..config("127.0.0.1")
-    };
+/// So short that a test can wait for it.
+const SHORT: Duration = Duration::from_millis(200);
+
+pub(crate) fn impatient_for_heads() -> Fetcher {
+    let config = Config { connect_timeout: SHORT, first_byte_timeout: SHORT, ..config("127.0.0.1") };
     Fetcher::new(config).unwrap()
+}
+
+pub(crate) fn impatient_for_bytes() -> Fetcher {
+    Fetcher::new(Config { idle_timeout: SHORT, ..config("127.0.0.1") }).unwrap()
 }
 
 pub(crate) async fn drain(fetched: &mut Fetched) -> Result<Vec<u8>, Error> {

@@ -38,6 +38,7 @@ async fn every_kind_relative_or_not() {
         for location in [
             "/there/b%20c.mp4",
             "there/b%20c.mp4",
+            "there/./b c.mp4#t=3",
             "//{host}/there/b%20c.mp4",
             "http://{host}/there/b%20c.mp4",
         ] {
@@ -107,14 +108,12 @@ async fn where_none_may_lead() {
         assert_not_accessible(&fetch(&fetcher(), &origin.url("/")).await.unwrap_err(), false, cause);
         assert_eq!(origin.requests().len(), 1);
     }
-    for headers in ["", "Location: \u{e9}\r\n"] {
-        let origin = Origin::saying(answer("302 Found", headers, "")).await;
-        assert_not_accessible(
-            &fetch(&fetcher(), &origin.url("/")).await.unwrap_err(),
-            false,
-            "without a Location",
-        );
-    }
+    let origin = Origin::saying(answer("302 Found", "", "")).await;
+    assert_not_accessible(
+        &fetch(&fetcher(), &origin.url("/")).await.unwrap_err(),
+        false,
+        "without a Location",
+    );
 }
 
 #[tokio::test]
