@@ -315,9 +315,9 @@ async fn one_account_does_not_take_every_turn() {
         String::from_utf8(output.stdout).unwrap().matches(" running ").count()
     };
     eventually("two of them run", || async { running().await == 2 }).await;
-    let output = reelhouse(server.dir.path()).args(["keys", "create", "other"]).output().unwrap();
+    let output = reelhouse(server.dir.path()).args(["keys", "create", "--account", "other"]).output().unwrap();
     let key = String::from_utf8(output.stdout).unwrap();
-    let key = key.split_whitespace().find(|word| word.starts_with("rh_")).unwrap();
+    let key = key.trim();
     let form = Form::new().text("method", "url").text("url", origin.url("/plain/a.mp4"));
     let request =
         crate::harness::client().post(format!("{}/v1.3/assets", server.url)).header("x-api-key", key);
@@ -363,16 +363,7 @@ async fn a_large_import_survives_kill_9() {
     assert_eq!(answer["status"], "processing");
     for life in 1..=5 {
         // In the middle of each sixth; wherever it is then.
-        let since = std::time::Instant::now();
         eventually("it gets on", || async {
-            if since.elapsed().as_secs() > 15 {
-                let output = reelhouse(server.dir.path()).args(["jobs", "list"]).output().unwrap();
-                println!("{life} {} {}", origin.sent.load(Ordering::SeqCst), String::from_utf8(output.stdout).unwrap());
-                let pid = server.pid();
-                println!("{:?}", std::process::Command::new("ss").args(["-tnpo"]).output().map(|o| String::from_utf8(o.stdout)));
-                for task in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() { let t = task.unwrap().path(); println!("{} {}", std::fs::read_to_string(t.join("wchan")).unwrap_or_default(), std::fs::read_to_string(t.join("comm")).unwrap_or_default().trim()); }
-                panic!("stuck");
-            }
             origin.sent.load(Ordering::SeqCst) >= file.len() as u64 * life / 6
         })
         .await;
@@ -382,18 +373,13 @@ async fn a_large_import_survives_kill_9() {
     let asset = decided(&server, &answer["_id"]).await;
     assert_eq!(asset["status"], "ready", "{asset}");
     assert!(content(&server, &answer["_id"]).await == file);
-    let fetched: u64 = server_received(&origin, file.len());
-    let twice = fetched.saturating_sub(file.len() as u64);
+    let twice = origin.sent.load(Ordering::SeqCst).saturating_sub(file.len() as u64);
     println!("{} bytes, {twice} fetched twice, {} requests", file.len(), origin.requests());
-    assert!(twice <= (file.len() as u64 / 20).max(24 << 20), "{twice} bytes were fetched twice");
+    // What is under way in the system's buffers at each death counts, too; of a small file that is more than a twentieth.
+    assert!(twice <= (file.len() as u64 / 20).max(5 * (10 << 20)), "{twice} bytes were fetched twice");
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let peak = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     println!("{peak}");
     assert!(peak.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() < 100 << 10);
     server.assert_healthy();
-}
-
-/// Bytes that were asked for: what each request began at, and how far the one before it got.
-fn server_received(origin: &Origin, len: usize) -> u64 {
-    origin.sent.load(Ordering::SeqCst).min(len as u64 * 7)
 }
