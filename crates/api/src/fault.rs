@@ -367,6 +367,13 @@ faults! {
     /// No such path.
     EndpointNotExist => "endpoint_not_exist", "This server has nothing at this path.";
 
+    /// Another part of the original's platform: models and what they say.
+    NotOffered {
+        /// The first word of the path.
+        area: &'static str,
+    } => "endpoint_not_exist",
+        "This server keeps assets and runs no models: it does not offer {area}.";
+
     /// The path exists, the method does not.
     MethodNotAllowed {
         /// As the client sent it.

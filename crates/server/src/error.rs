@@ -88,7 +88,9 @@ fn status(fault: &Fault) -> StatusCode {
         | Fault::MediaUrlInvalid
         | Fault::UploadUrlInvalid => StatusCode::FORBIDDEN,
         Fault::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-        Fault::ResourceNotExist { .. } | Fault::EndpointNotExist => StatusCode::NOT_FOUND,
+        Fault::ResourceNotExist { .. } | Fault::EndpointNotExist | Fault::NotOffered { .. } => {
+            StatusCode::NOT_FOUND
+        }
         Fault::AssetInUse { .. } => StatusCode::CONFLICT,
         Fault::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
         Fault::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -198,6 +200,7 @@ mod tests {
             Fault::ChunkCompleted { chunk_index: 3 },
             Fault::IdempotencyKeyReused,
             Fault::EndpointNotExist,
+            Fault::NotOffered { area: "search" },
             Fault::MethodNotAllowed { method: "PATCH".to_owned() },
             Fault::RangeNotSatisfiable { size: 1_853_871 },
             Fault::RequestTimeout,

@@ -21,6 +21,7 @@ mod service;
 mod signer;
 mod turns;
 mod upload;
+mod user_metadata;
 mod worker;
 
 pub use assets::{NewAsset, as_created};
@@ -36,5 +37,6 @@ pub use multipart::{ChunkUpload, upload_not_found};
 pub use rate::Admission;
 pub use service::{Service, Settings};
 pub use upload::Upload;
+pub use user_metadata::KeptMetadata;
 
 pub use reelhouse_store::{ApiKey, AssetQuery, AssetRecord, Removal};

@@ -24,6 +24,7 @@ mod remove;
 mod secrets;
 mod sessions;
 mod staging;
+mod user_metadata;
 
 use std::path::{Path, PathBuf};
 

@@ -2,17 +2,21 @@
 
 mod assets;
 mod content;
+mod elsewhere;
 mod health;
 mod media;
 mod multipart;
+mod user_metadata;
 
 use axum::{
     Router,
-    routing::{get, post, put},
+    routing::{get, patch, post, put},
 };
 use reelhouse_api::paths;
 
 use crate::App;
+
+pub(crate) use elsewhere::no_such_path;
 
 pub(crate) fn table() -> Router<App> {
     Router::new()
@@ -23,6 +27,12 @@ pub(crate) fn table() -> Router<App> {
         .route(paths::CHUNK, put(multipart::put_chunk))
         .route(paths::ASSET, get(assets::retrieve).delete(assets::delete))
         .route(paths::ASSET_CONTENT, get(content::download))
+        .route(
+            paths::ASSET_USER_METADATA,
+            patch(user_metadata::update).put(user_metadata::replace).delete(user_metadata::delete),
+        )
+        .route(paths::ASSET_TRANSCRIPTION, get(elsewhere::transcription))
+        .route(paths::ASSET_ENTITIES, get(elsewhere::entities))
         .route(paths::MEDIA, get(media::media))
         .route(paths::HEALTHZ, get(health::alive))
         .route(paths::READYZ, get(health::ready))
