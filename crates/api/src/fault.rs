@@ -302,6 +302,14 @@ faults! {
     } => "asset_in_use",
         "The asset {asset_id} is referenced by indexed assets ({references}). Delete those first, or set force to true.";
 
+    /// The bytes of an asset that is still processing, or failed.
+    AssetNotReady {
+        /// The asset.
+        asset_id: String,
+        /// `processing` or `failed`.
+        status: &'static str,
+    } => "asset_not_ready", "The asset {asset_id} is {status}. Please wait until it is ready.";
+
     /// No API key in the request.
     Unauthorized => "unauthorized", "Authentication failed. Please check your credentials and try again.";
 

@@ -91,7 +91,7 @@ fn status(fault: &Fault) -> StatusCode {
         Fault::ResourceNotExist { .. } | Fault::EndpointNotExist | Fault::NotOffered { .. } => {
             StatusCode::NOT_FOUND
         }
-        Fault::AssetInUse { .. } => StatusCode::CONFLICT,
+        Fault::AssetInUse { .. } | Fault::AssetNotReady { .. } => StatusCode::CONFLICT,
         Fault::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
         Fault::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
         Fault::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -188,6 +188,7 @@ mod tests {
                 collection_name: "assets",
             },
             Fault::AssetInUse { asset_id: "6730aaaaaaaaaaaaaaaaaaaa".to_owned(), references: 2 },
+            Fault::AssetNotReady { asset_id: "6730aaaaaaaaaaaaaaaaaaaa".to_owned(), status: "processing" },
             Fault::Unauthorized,
             Fault::ApiKeyInvalid,
             Fault::ApiNotAllowed,

@@ -8,7 +8,7 @@ use reelhouse_api::{
     Chunk, ChunkStatus, ChunkUrl, ChunkUrls, CompletedChunk, CreateUpload, Fault, Method, Page, PageInfo,
     ReportedChunks, RequestChunkUrls, UploadId, UploadProgress, UploadStatus, UploadSummary, paths,
 };
-use reelhouse_store::{ChunkRecord, IncomingChunk, Reported, Slot, UploadSession};
+use reelhouse_store::{ChunkRecord, IncomingChunk, RepeatedChunk, Reported, Slot, UploadSession};
 
 use crate::{
     Caller, IdempotencyKey, KeptMetadata, MediaScope, NewAsset, Service, error::Result, filename,
@@ -272,11 +272,12 @@ impl Service {
             return Err(wrong_size(index, len, declared.to_string()).into());
         }
         let turn = self.chunk_turns.wait((id, index)).await;
-        let bytes = match self.store.open_slot(&session, index, self.clock.now_ms()).await? {
-            Slot::Open => {
-                ChunkBytes::Kept(self.store.blobs().write_incoming(session.asset_id, offset).await?)
+        let blobs = self.store.blobs();
+        let bytes = match self.store.slot(&session, index, self.clock.now_ms()).await? {
+            Slot::Empty => ChunkBytes::New(blobs.write_incoming(session.asset_id, offset).await?),
+            Slot::Received(etag) | Slot::Completed(etag) => {
+                ChunkBytes::Again(blobs.repeat_incoming(session.asset_id, offset).await?, etag)
             }
-            Slot::Completed(etag) => ChunkBytes::Compared { hasher: Box::default(), etag },
             Slot::Closed => return Err(self.not_active(&session).into()),
         };
         Ok(ChunkUpload { service: self.clone(), session, index, len, arrived: 0, bytes, _turn: turn })
@@ -335,29 +336,42 @@ pub struct ChunkUpload {
 
 #[derive(Debug)]
 enum ChunkBytes {
-    Kept(IncomingChunk),
-    /// The chunk was completed before: the same bytes are fine, others are not.
-    Compared {
-        hasher: Box<blake3::Hasher>,
-        etag: String,
-    },
+    /// Nothing is there.
+    New(IncomingChunk),
+    /// This ETag is there. While the bytes are the same it stays, so that sending a chunk twice disturbs nothing.
+    Again(RepeatedChunk, String),
+    /// A write failed.
+    Broken,
 }
 
 impl ChunkUpload {
     /// Takes the next bytes.
     ///
     /// # Errors
-    /// [`Fault::ChunkSizeInvalid`] when there are too many.
+    /// [`Fault::ChunkSizeInvalid`] when there are too many, [`Fault::ChunkCompleted`] when the chunk was reported with others.
     pub async fn push(&mut self, bytes: &Bytes) -> Result<()> {
         self.arrived += bytes.len() as u64;
         if self.arrived > self.len {
             return Err(wrong_size(self.index, self.len, format!("more than {}", self.len)).into());
         }
-        match &mut self.bytes {
-            ChunkBytes::Kept(chunk) => chunk.push(bytes).await?,
-            ChunkBytes::Compared { hasher, .. } => {
-                hasher.update(bytes);
-            }
+        let same = match &mut self.bytes {
+            ChunkBytes::New(chunk) => return Ok(chunk.push(bytes).await?),
+            ChunkBytes::Again(chunk, _) => chunk.push(bytes).await?,
+            ChunkBytes::Broken => false,
+        };
+        if same { Ok(()) } else { self.rewrite().await }
+    }
+
+    /// The bytes are others than what is there.
+    async fn rewrite(&mut self) -> Result<()> {
+        let now_ms = self.service.clock.now_ms();
+        match self.service.store.empty_slot(&self.session, self.index, now_ms).await? {
+            Slot::Closed => return Err(self.service.not_active(&self.session).into()),
+            Slot::Completed(_) => return Err(Fault::ChunkCompleted { chunk_index: self.index }.into()),
+            Slot::Empty | Slot::Received(_) => {}
+        }
+        if let ChunkBytes::Again(chunk, _) = std::mem::replace(&mut self.bytes, ChunkBytes::Broken) {
+            self.bytes = ChunkBytes::New(chunk.rewrite().await?);
         }
         Ok(())
     }
@@ -366,29 +380,28 @@ impl ChunkUpload {
     ///
     /// # Errors
     /// [`Fault::ChunkSizeInvalid`] when bytes are missing, [`Fault::UploadNotActive`] when it comes too late.
-    pub async fn finish(self) -> Result<String> {
-        let Self { service, session, index, len, arrived, bytes, _turn } = self;
-        if arrived < len {
-            return Err(wrong_size(index, len, arrived.to_string()).into());
+    pub async fn finish(mut self) -> Result<String> {
+        if self.arrived < self.len {
+            return Err(wrong_size(self.index, self.len, self.arrived.to_string()).into());
         }
-        match bytes {
-            ChunkBytes::Compared { hasher, etag } if etag_of(&hasher.finalize().to_hex()) == etag => Ok(etag),
-            ChunkBytes::Compared { .. } => Err(Fault::ChunkCompleted { chunk_index: index }.into()),
-            ChunkBytes::Kept(chunk) => {
-                let etag = etag_of(&chunk.seal().await?);
-                let now_ms = service.clock.now_ms();
-                if service.store.record_chunk(session.id, index, &etag, now_ms).await? {
-                    Ok(etag)
-                } else {
-                    Err(service.not_active(&session).into())
-                }
-            }
+        if let ChunkBytes::Again(chunk, _) = &mut self.bytes
+            && !chunk.compare().await?
+        {
+            self.rewrite().await?;
+        }
+        let Self { service, session, index, bytes, _turn, .. } = self;
+        let chunk = match bytes {
+            ChunkBytes::Again(_, etag) => return Ok(etag),
+            ChunkBytes::New(chunk) => chunk,
+            ChunkBytes::Broken => return Err(service.not_active(&session).into()),
+        };
+        let etag = chunk.seal().await?.chars().take(ETAG).collect::<String>();
+        if service.store.record_chunk(session.id, index, &etag, service.clock.now_ms()).await? {
+            Ok(etag)
+        } else {
+            Err(service.not_active(&session).into())
         }
     }
-}
-
-fn etag_of(hash: &str) -> String {
-    hash.chars().take(ETAG).collect()
 }
 
 fn wrong_size(chunk_index: u64, expected: u64, current: String) -> Fault {

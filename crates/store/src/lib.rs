@@ -36,7 +36,7 @@ pub use doctor::{Finding, Report};
 pub use error::{Error, Result};
 pub use idempotency::Receipt;
 pub use imports::ImportRecord;
-pub use incoming::{IncomingChunk, IncomingFile, Whole};
+pub use incoming::{IncomingChunk, IncomingFile, RepeatedChunk, Whole};
 pub use jobs::{JobRecord, Lane, MAX_FAILED_ATTEMPTS, MAX_LOST_LEASES};
 pub use list::AssetQuery;
 pub use remove::Removal;

@@ -69,12 +69,14 @@ pub struct ChunkRecord {
     pub completed_at: Option<i64>,
 }
 
-/// Whether a chunk may be written.
+/// What is where a chunk goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slot {
-    /// It may; what was there before does not count any more.
-    Open,
-    /// It was reported with this ETag and stays as it is.
+    /// Nothing that counts.
+    Empty,
+    /// A chunk that was answered with this ETag.
+    Received(String),
+    /// A chunk that was answered with this ETag and reported: it stays as it is.
     Completed(String),
     /// The upload takes no chunks.
     Closed,
@@ -233,15 +235,21 @@ impl Store {
         Ok((sessions, total.unsigned_abs()))
     }
 
-    /// Makes room for a chunk to be written: from now on what was there does not count.
+    /// What is where a chunk goes.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn open_slot(&self, session: &UploadSession, index: u64, now_ms: i64) -> Result<Slot> {
+    pub async fn slot(&self, session: &UploadSession, index: u64, now_ms: i64) -> Result<Slot> {
+        let mut tx = self.db.readers().begin().await?;
+        slot(&mut tx, session, index, now_ms).await
+    }
+
+    /// Makes room for a chunk to be written: from now on what was received there does not count.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn empty_slot(&self, session: &UploadSession, index: u64, now_ms: i64) -> Result<Slot> {
         let mut tx = self.db.write().await?;
-        if !is_open(&mut tx, session.id, now_ms).await? {
-            return Ok(Slot::Closed);
-        }
         sqlx::query(
             "DELETE FROM upload_chunk WHERE upload_id = $1 AND chunk_index = $2 AND completed_at IS NULL",
         )
@@ -249,9 +257,9 @@ impl Store {
         .bind(i64_of(index))
         .execute(&mut *tx)
         .await?;
-        let completed = chunk(&mut tx, session.id, index).await?;
+        let slot = slot(&mut tx, session, index, now_ms).await?;
         tx.commit().await?;
-        Ok(completed.map_or(Slot::Open, |chunk| Slot::Completed(chunk.etag)))
+        Ok(slot)
     }
 
     /// Records that a chunk's bytes are here, flushed. False when the upload takes no chunks any more.
@@ -421,6 +429,17 @@ impl Store {
         tx.commit().await?;
         Ok(forgotten.rows_affected())
     }
+}
+
+async fn slot(tx: &mut SqliteConnection, session: &UploadSession, index: u64, now_ms: i64) -> Result<Slot> {
+    if !is_open(tx, session.id, now_ms).await? {
+        return Ok(Slot::Closed);
+    }
+    Ok(match chunk(tx, session.id, index).await? {
+        None => Slot::Empty,
+        Some(ChunkRecord { etag, completed_at: None, .. }) => Slot::Received(etag),
+        Some(ChunkRecord { etag, .. }) => Slot::Completed(etag),
+    })
 }
 
 async fn is_open(tx: &mut SqliteConnection, id: UploadId, now_ms: i64) -> Result<bool> {
