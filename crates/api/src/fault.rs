@@ -293,6 +293,13 @@ faults! {
         collection_name: &'static str,
     } => "resource_not_exist", "Resource with id {resource_id} does not exist in {collection_name}.";
 
+    /// An index of the account has this name.
+    IndexNameAlreadyExists {
+        /// The name.
+        index_name: String,
+    } => "index_name_already_exists",
+        "Index name {index_name} already exists. Please use another unique name and try again.";
+
     /// A delete of an asset that indexed assets refer to, without `force`.
     AssetInUse {
         /// The asset.

@@ -55,6 +55,7 @@ fn status(fault: &Fault) -> StatusCode {
         | Fault::ParameterInvalid { .. }
         | Fault::ParameterNotProvided { .. }
         | Fault::Validation { .. }
+        | Fault::IndexNameAlreadyExists { .. }
         | Fault::FileNotProvided
         | Fault::UrlNotProvided
         | Fault::MethodMultipart
@@ -187,6 +188,7 @@ mod tests {
                 resource_id: "6730aaaaaaaaaaaaaaaaaaaa".to_owned(),
                 collection_name: "assets",
             },
+            Fault::IndexNameAlreadyExists { index_name: "holidays".to_owned() },
             Fault::AssetInUse { asset_id: "6730aaaaaaaaaaaaaaaaaaaa".to_owned(), references: 2 },
             Fault::AssetNotReady { asset_id: "6730aaaaaaaaaaaaaaaaaaaa".to_owned(), status: "processing" },
             Fault::Unauthorized,

@@ -9,11 +9,14 @@ mod content;
 mod error;
 mod filename;
 mod idempotency;
+mod indexed_assets;
+mod indexes;
 mod jobs;
 mod judge;
 mod keys;
 mod limits;
 mod media_urls;
+mod models;
 mod multipart;
 mod quota;
 mod rate;
@@ -29,6 +32,8 @@ pub use clock::{Clock, SystemClock};
 pub use content::{Content, HLS_MASTER_FILE, Lifetime, Piece};
 pub use error::{Error, Result};
 pub use idempotency::IdempotencyKey;
+pub use indexed_assets::{NewIndexedAsset, indexed_asset_not_found};
+pub use indexes::index_not_found;
 pub use jobs::{HlsSettings, THUMBNAIL_FILE, VTT_FILE as STORYBOARD_FILE};
 pub use keys::Caller;
 pub use limits::{AudioLimits, ImageLimits, Limits, LimitsProfile, VideoLimits};
@@ -39,4 +44,7 @@ pub use service::{Service, Settings};
 pub use upload::Upload;
 pub use user_metadata::KeptMetadata;
 
-pub use reelhouse_store::{ApiKey, AssetQuery, AssetRecord, Removal};
+pub use reelhouse_store::{
+    ApiKey, AssetQuery, AssetRecord, IndexQuery, IndexRecord, IndexedAssetQuery, IndexedAssetRecord,
+    MetadataFilter, Order, Range, Removal, SortBy,
+};

@@ -4,6 +4,8 @@ mod assets;
 mod content;
 mod elsewhere;
 mod health;
+mod indexed_assets;
+mod indexes;
 mod media;
 mod multipart;
 mod user_metadata;
@@ -30,6 +32,14 @@ pub(crate) fn table() -> Router<App> {
         .route(
             paths::ASSET_USER_METADATA,
             patch(user_metadata::update).put(user_metadata::replace).delete(user_metadata::delete),
+        )
+        .route(paths::ASSET_INDEXED_ASSETS, get(indexed_assets::list_by_asset))
+        .route(paths::INDEXES, get(indexes::list).post(indexes::create))
+        .route(paths::INDEX, get(indexes::retrieve).put(indexes::rename).delete(indexes::delete))
+        .route(paths::INDEXED_ASSETS, get(indexed_assets::list).post(indexed_assets::create))
+        .route(
+            paths::INDEXED_ASSET,
+            get(indexed_assets::retrieve).patch(indexed_assets::update).delete(indexed_assets::delete),
         )
         .route(paths::ASSET_TRANSCRIPTION, get(elsewhere::transcription))
         .route(paths::ASSET_ENTITIES, get(elsewhere::entities))

@@ -3,6 +3,7 @@
 
 mod examine;
 mod hls;
+mod index;
 mod storyboard;
 mod thumbnail;
 
@@ -37,6 +38,7 @@ pub(crate) async fn run(service: &Service, job: &JobRecord, progress: &Progress)
     match job.kind {
         JobKind::Import => Err(JobError::Fail("not yet".to_owned())),
         JobKind::Examine => examine::run(service, asset).await,
+        JobKind::Index => index::run(service, job, &asset).await,
         JobKind::Hls | JobKind::Thumbnail | JobKind::Storyboard => make(service, job, asset, progress).await,
     }
 }
@@ -59,7 +61,7 @@ async fn make(
         JobKind::Hls => hls::make(service, &input, folder, progress).await?,
         JobKind::Thumbnail => thumbnail::make(service, &input, folder).await?,
         JobKind::Storyboard => storyboard::make(service, &input, folder).await?,
-        JobKind::Import | JobKind::Examine => String::new(),
+        JobKind::Import | JobKind::Examine | JobKind::Index => String::new(),
     };
     Ok(Done::Made { attempt, details })
 }
