@@ -17,6 +17,8 @@ mod halves;
 mod hangup;
 mod harness;
 mod imports;
+mod indexed_assets;
+mod indexes;
 mod list;
 mod media;
 mod origin;
