@@ -8,10 +8,13 @@ mod text_enum;
 mod asset;
 mod fault;
 mod id;
+pub mod index;
 mod job;
+mod metadata;
 mod multipart;
 mod page;
 pub mod paths;
+pub mod reading;
 mod technical;
 mod units;
 
@@ -19,6 +22,7 @@ pub use asset::{Asset, AssetDetail, AssetError, Hls, Method, RenditionStatus, St
 pub use fault::{ErrorBody, Fault, FaultDoc};
 pub use id::{AssetId, IdMaker, IndexId, IndexedAssetId, NewId, UploadId};
 pub use job::{JobKind, JobState};
+pub use metadata::{SetUserMetadata, UserMetadata};
 pub use multipart::{
     Chunk, ChunkStatus, ChunkUrl, ChunkUrls, CompletedChunk, CreateUpload, ProofType, ReportChunks,
     ReportedChunks, RequestChunkUrls, Upload, UploadProgress, UploadStatus, UploadSummary,

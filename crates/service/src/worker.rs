@@ -38,6 +38,8 @@ pub(crate) enum Done {
     Arrived(Box<AssetRecord>),
     /// The asset is not taken.
     Refused(AssetError),
+    /// The asset's places in indexes were seen to.
+    Indexed,
 }
 
 /// Why an attempt failed.
@@ -217,6 +219,12 @@ impl Service {
                     Ok(ended?)
                 }
             },
+            Done::Indexed => {
+                let ended = self.store.end_index_job(job).await?;
+                // If one came meanwhile, the job waits again.
+                self.jobs_pushed();
+                Ok(ended)
+            }
             Done::Refused(error) => {
                 tracing::info!(code = error.code, message = error.message, "an asset failed");
                 Ok(self.store.refuse_arrived(job, &error).await?)

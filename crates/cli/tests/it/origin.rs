@@ -115,10 +115,15 @@ impl Origin {
                     .unwrap()
                     .1
                     .replace("%0A", "\n")
+                    .replace("%23", "#")
                     .replace("%3C", "<")
                     .replace("%3E", ">");
                 self.send(&mut stream, &ok(&format!("Content-Length: {}\r\n", text.len())), text.as_bytes())
                     .await
+            }
+            "live" => {
+                let text = "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6,\na.ts\n";
+                self.send(&mut stream, &ok(""), text.as_bytes()).await
             }
             "lengthless" => self.send(&mut stream, &ok(""), file).await,
             "chunked" => {
