@@ -239,7 +239,9 @@ impl Service {
         loop {
             ticks.tick().await;
             let until = self.clock.now_ms().saturating_add(millis(LEASE));
-            match self.store.renew_lease(job, Some(f64::from(*progress.borrow())), until).await {
+            // Copied: a guard kept while the store is waited for would lock out whoever tells the progress.
+            let done = f64::from(*progress.borrow());
+            match self.store.renew_lease(job, Some(done), until).await {
                 Ok(true) => ours_until = until,
                 Ok(false) => return,
                 Err(error) => {
