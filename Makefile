@@ -1,20 +1,20 @@
 # `make run` shows it working, `make test` proves it. Both install what they need.
 
-.PHONY: run test lint unit conformance build playback bench-ingest bench-list bench-derive
+.PHONY: run test lint unit conformance build page playback bench-ingest bench-list bench-derive
 
-run: ffmpeg
+run: ffmpeg web/dist/page/index.html
 	@scripts/install.sh curl=curl
 	@cargo build --quiet --locked
 	@scripts/run.sh
 
 # What CI runs.
-test: lint unit conformance playback
+test: lint unit conformance playback page
 
-lint:
+lint: web/dist/page/index.html
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
-unit: ffmpeg
+unit: ffmpeg web/dist/page/index.html
 	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples
 	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
 	cargo nextest run --locked --workspace
@@ -36,8 +36,19 @@ playback: ffmpeg build
 	cd playback && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund --silent
 	cd playback && node --test --test-concurrency=1 --test-reporter=spec harness.test.mjs hls.test.mjs
 
-build:
+# The page in Chromium, as its user has it.
+page: ffmpeg build
+	@scripts/install.sh chromium=chromium
+	cd web && npm test
+
+build: web/dist/page/index.html
 	cargo build --locked
+
+# What the binary embeds. Without scripts of packages: none of them is needed.
+web/dist/page/index.html: web/package-lock.json $(shell find web/src web/docs web/*.html web/*.ts web/*.mjs -type f)
+	@scripts/install.sh npm=npm
+	cd web && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --ignore-scripts --no-audit --no-fund --silent
+	cd web && npm run --silent build
 
 ffmpeg:
 	@scripts/install.sh ffmpeg=ffmpeg cc=gcc
