@@ -157,7 +157,7 @@ describe("the page", { timeout: 300_000 }, () => {
     assert.equal(await page.locator(".grid li").count(), 1);
     await page.keyboard.press("Escape");
     await page.getByText("4 assets", { exact: true }).waitFor();
-    await page.getByText("Sound", { exact: true }).click();
+    await page.getByRole("radio", { name: "Sound" }).check();
     await page.getByText("1 asset", { exact: true }).waitFor();
     await tile(page, "waves.wav").waitFor();
     await page.reload();
@@ -211,7 +211,7 @@ describe("the page", { timeout: 300_000 }, () => {
     const code = page.locator(".fetch pre");
     assert.match(await code.innerText(), /curl .*\/v1\.3\/assets\/[0-9a-f]{24} -H "x-api-key: \$KEY"/);
     for (const language of ["Node.js", "Python"]) {
-      await page.getByText(language, { exact: true }).click();
+      await page.getByRole("radio", { name: language }).check();
       assert.match(await code.innerText(), /assets\.retrieve\("[0-9a-f]{24}"\)/);
       assert.ok(!(await code.innerText()).includes(key));
     }
@@ -250,7 +250,7 @@ describe("the page", { timeout: 300_000 }, () => {
     const index = await server.ask("/indexes", { method: "POST", json: { index_name: "Harbours", models: [{ model_name: "marengo3.0", model_options: ["visual"] }] } });
     await server.ask(`/indexes/${index._id}/indexed-assets`, { method: "POST", json: { asset_id: id } });
     await page.reload();
-    await page.locator(".asset-side").getByText("Harbours").waitFor();
+    await page.locator(".asset-side").getByText("Harbours", { exact: true }).waitFor();
     await page.getByRole("button", { name: "Delete" }).click();
     const dialog = page.getByRole("dialog");
     await dialog.getByRole("button", { name: "Delete", exact: true }).click();

@@ -131,7 +131,8 @@ function States({ asset }: { asset: Asset }) {
   if (asset.thumbnail) steps.push({ name: "Thumbnail", ...rendition(asset, asset.thumbnail.status, "there") });
   return (
     <section class="states" aria-label="State">
-      <ul role="status">
+      <div role="status">
+      <ul>
         {steps.map(({ name, tone, words }) => (
           <li key={name} class={tone}>
             <span class="dot" aria-hidden="true" />
@@ -139,6 +140,7 @@ function States({ asset }: { asset: Asset }) {
           </li>
         ))}
       </ul>
+      </div>
     </section>
   );
 }

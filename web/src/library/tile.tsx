@@ -14,20 +14,14 @@ export function Tile({ asset, focusable, open }: { asset: Asset | undefined; foc
   if (!asset) return <div class="tile waiting" aria-hidden="true"><div class="picture" /><div class="bar" /><div class="bar short" /></div>;
   const kind = kindOf(asset);
   const state = stateOf(asset);
-  const words = [
-    kind === "audio" ? "sound" : (kind ?? "file"),
-    asset.duration !== undefined && kind !== "image" && clock(asset.duration),
-    asset.size !== undefined && size(asset.size),
-    since(asset.created_at),
-  ].filter(Boolean);
   return (
     <a
       class="tile"
       href={linkTo(asset._id)}
       tabIndex={focusable ? 0 : -1}
-      aria-label={`${asset.filename}, ${words.join(", ")}${state ? `, ${state.words}` : ""}`}
       onKeyDown={(event) => event.key === " " && (event.preventDefault(), open(asset._id))}
     >
+      <span class="unseen">{kind === "audio" ? "sound" : (kind ?? "file")} </span>
       <Picture asset={asset} />
       {state && <span class={`badge ${state.tone}`}>{state.words}</span>}
       <span class="name" title={asset.filename}>{asset.filename}</span>
