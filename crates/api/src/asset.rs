@@ -1,8 +1,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use crate::{AssetId, Fault, TechnicalMetadata, text_enum::text_enum};
+use crate::{
+    AssetId, Fault, TechnicalMetadata, UserMetadata,
+    reading::{Reading, Strict},
+    text_enum::text_enum,
+};
 
 text_enum! {
     /// How an asset's bytes came.
@@ -44,14 +47,15 @@ text_enum! {
 
 /// What a create answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Asset {
+#[serde(bound = "")]
+pub struct Asset<R: Reading = Strict> {
     /// Its id. The wire name is `_id`.
     #[serde(rename = "_id")]
-    pub id: AssetId,
+    pub id: R::Id<AssetId>,
     /// How its bytes came.
-    pub method: Method,
+    pub method: R::Word<Method>,
     /// Where it stands.
-    pub status: Status,
+    pub status: R::Word<Status>,
     /// Its name, 1 to 255 characters.
     pub filename: String,
     /// MIME type, from our own detection. Absent before detection.
@@ -69,16 +73,17 @@ pub struct Asset {
 
 /// What list and retrieve answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AssetDetail {
+#[serde(bound = "")]
+pub struct AssetDetail<R: Reading = Strict> {
     /// The part a create answers, too.
     #[serde(flatten)]
-    pub asset: Asset,
+    pub asset: Asset<R>,
     /// Present only when HLS was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub hls: Option<Hls>,
+    pub hls: Option<Hls<R>>,
     /// Present only when a thumbnail was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub thumbnail: Option<Thumbnail>,
+    pub thumbnail: Option<Thumbnail<R>>,
     /// The original, for whoever has this link; a browser plays it (ours, not in the contract). Only when ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub original_url: Option<String>,
@@ -87,7 +92,7 @@ pub struct AssetDetail {
     pub storyboard_url: Option<String>,
     /// Whatever the user wants kept with it (newer than the seed). Absent when nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_metadata: Option<Map<String, Value>>,
+    pub user_metadata: Option<UserMetadata>,
     /// Why it failed (newer than the seed). Only when `status` is failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<AssetError>,
@@ -99,7 +104,8 @@ pub struct AssetDetail {
 /// Why an asset failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssetError {
-    /// One of the codes of docs/errors.md (ours, not in the contract).
+    /// One of the codes of docs/errors.md (ours, not in the contract: empty where another server answers).
+    #[serde(default)]
     pub code: String,
     /// For people.
     pub message: String,
@@ -113,9 +119,10 @@ impl From<&Fault> for AssetError {
 
 /// HLS of an asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hls {
+#[serde(bound = "")]
+pub struct Hls<R: Reading = Strict> {
     /// Where it stands.
-    pub status: RenditionStatus,
+    pub status: R::Word<RenditionStatus>,
     /// Only when `status` is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifest_url: Option<String>,
@@ -123,9 +130,10 @@ pub struct Hls {
 
 /// The thumbnail of an asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Thumbnail {
+#[serde(bound = "")]
+pub struct Thumbnail<R: Reading = Strict> {
     /// Where it stands.
-    pub status: RenditionStatus,
+    pub status: R::Word<RenditionStatus>,
     /// Only when `status` is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub representative_url: Option<String>,

@@ -8,9 +8,13 @@ mod text_enum;
 mod asset;
 mod fault;
 mod id;
+pub mod index;
 mod job;
+mod metadata;
+pub mod multipart;
 mod page;
 pub mod paths;
+pub mod reading;
 mod technical;
 mod units;
 
@@ -18,6 +22,7 @@ pub use asset::{Asset, AssetDetail, AssetError, Hls, Method, RenditionStatus, St
 pub use fault::{ErrorBody, Fault, FaultDoc};
 pub use id::{AssetId, IdMaker, IndexId, IndexedAssetId, NewId, UploadId};
 pub use job::{JobKind, JobState};
+pub use metadata::{SetUserMetadata, UserMetadata};
 pub use page::{Page, PageInfo};
 pub use technical::{AudioStream, MediaKind, TechnicalMetadata, VideoStream};
 pub use units::{Resolution, Size};

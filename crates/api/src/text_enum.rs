@@ -23,6 +23,16 @@ macro_rules! text_enum {
                 Self::ALL.iter().copied().find(|value| value.as_str() == text)
             }
         }
+
+        impl crate::reading::Word for $name {
+            fn text(self) -> &'static str {
+                self.as_str()
+            }
+
+            fn of(text: &str) -> Option<Self> {
+                Self::parse(text)
+            }
+        }
     };
 }
 
