@@ -69,6 +69,14 @@ pub struct CreateUpload {
     pub user_metadata: Option<UserMetadata>,
 }
 
+impl CreateUpload {
+    /// An upload with no wishes.
+    pub fn new(filename: impl Into<String>, kind: MediaKind, total_size: u64) -> Self {
+        let filename = filename.into();
+        Self { filename, kind, total_size, enable_hls: false, enable_thumbnail: false, user_metadata: None }
+    }
+}
+
 /// What it answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "")]
@@ -194,6 +202,13 @@ pub struct CompletedChunk {
     pub chunk_size: u64,
 }
 
+impl CompletedChunk {
+    /// A chunk that its PUT's ETag proves.
+    pub fn new(chunk_index: u64, etag: impl Into<String>, chunk_size: u64) -> Self {
+        Self { chunk_index, proof: etag.into(), proof_type: ProofType::Etag, chunk_size }
+    }
+}
+
 /// What a report answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound = "")]
@@ -264,14 +279,7 @@ mod tests {
 
     #[test]
     fn the_kind_of_a_new_upload_is_its_type() {
-        let new = CreateUpload {
-            filename: "a.mp4".to_owned(),
-            kind: MediaKind::Video,
-            total_size: 7,
-            enable_hls: true,
-            enable_thumbnail: false,
-            user_metadata: None,
-        };
+        let new = CreateUpload { enable_hls: true, ..CreateUpload::new("a.mp4", MediaKind::Video, 7) };
         let text = serde_json::to_string(&new).unwrap();
         assert_eq!(text, r#"{"filename":"a.mp4","type":"video","total_size":7,"enable_hls":true}"#);
         assert_eq!(serde_json::from_str::<CreateUpload>(&text).unwrap(), new);
