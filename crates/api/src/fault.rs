@@ -90,6 +90,12 @@ faults! {
         reason: String,
     } => "parameter_invalid", "The {parameter} parameter is invalid. {reason}";
 
+    /// A required value is absent.
+    ParameterNotProvided {
+        /// The field.
+        parameter: &'static str,
+    } => "parameter_not_provided", "The {parameter} parameter is required but was not provided.";
+
     /// A field is absent or outside its set ("echo validate error" of the contract).
     Validation {
         /// The field as the original's validator calls it (`Method`).
@@ -296,6 +302,14 @@ faults! {
     } => "asset_in_use",
         "The asset {asset_id} is referenced by indexed assets ({references}). Delete those first, or set force to true.";
 
+    /// The bytes of an asset that is still processing, or failed.
+    AssetNotReady {
+        /// The asset.
+        asset_id: String,
+        /// `processing` or `failed`.
+        status: &'static str,
+    } => "asset_not_ready", "The asset {asset_id} is {status}. Please wait until it is ready.";
+
     /// No API key in the request.
     Unauthorized => "unauthorized", "Authentication failed. Please check your credentials and try again.";
 
@@ -325,6 +339,38 @@ faults! {
 
     /// A media URL that was altered, or has ended.
     MediaUrlInvalid => "media_url_invalid", "This media URL is not valid, or no longer. Please ask for the asset again.";
+
+    /// A chunk's URL that was altered, or has ended.
+    UploadUrlInvalid => "upload_url_invalid",
+        "This upload URL is not valid, or no longer. Please request presigned URLs again.";
+
+    /// An upload in chunks that has ended.
+    UploadNotActive {
+        /// The upload.
+        upload_id: String,
+        /// `completed`, `failed` or `expired`.
+        status: &'static str,
+    } => "upload_not_active", "The upload {upload_id} is {status} and takes no more chunks.";
+
+    /// A chunk with too few or too many bytes.
+    ChunkSizeInvalid {
+        /// From 1.
+        chunk_index: u64,
+        /// Bytes.
+        expected: u64,
+        /// Bytes that came; `more than 5242880` when they were not counted further.
+        current: String,
+    } => "chunk_size_invalid", "Chunk {chunk_index} must have {expected} bytes, it has {current}.";
+
+    /// Other bytes for a chunk that was reported as completed.
+    ChunkCompleted {
+        /// From 1.
+        chunk_index: u64,
+    } => "chunk_already_completed", "Chunk {chunk_index} is completed already, with other bytes.";
+
+    /// An `Idempotency-Key` that was used for another request.
+    IdempotencyKeyReused => "idempotency_key_reused",
+        "The Idempotency-Key was used for another request. Please use a new key for each new request.";
 
     /// No such path.
     EndpointNotExist => "endpoint_not_exist", "This server has nothing at this path.";

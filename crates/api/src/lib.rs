@@ -11,7 +11,7 @@ mod id;
 pub mod index;
 mod job;
 mod metadata;
-pub mod multipart;
+mod multipart;
 mod page;
 pub mod paths;
 pub mod reading;
@@ -23,6 +23,10 @@ pub use fault::{ErrorBody, Fault, FaultDoc};
 pub use id::{AssetId, IdMaker, IndexId, IndexedAssetId, NewId, UploadId};
 pub use job::{JobKind, JobState};
 pub use metadata::{SetUserMetadata, UserMetadata};
+pub use multipart::{
+    Chunk, ChunkStatus, ChunkUrl, ChunkUrls, CompletedChunk, CreateUpload, MAX_CHUNK_URLS, ProofType,
+    ReportChunks, ReportedChunks, RequestChunkUrls, Upload, UploadProgress, UploadStatus, UploadSummary,
+};
 pub use page::{Page, PageInfo};
 pub use technical::{AudioStream, MediaKind, TechnicalMetadata, VideoStream};
 pub use units::{Resolution, Size};

@@ -110,6 +110,18 @@ codes! {
     AudioFormatUnsupported = "audio_format_unsupported",
     /// Indexed assets refer to the asset (Reelhouse).
     AssetInUse = "asset_in_use",
+    /// The asset is still processing, or failed (Reelhouse).
+    AssetNotReady = "asset_not_ready",
+    /// The upload takes no more chunks (Reelhouse).
+    UploadNotActive = "upload_not_active",
+    /// A chunk's URL that was altered, or has ended (Reelhouse).
+    UploadUrlInvalid = "upload_url_invalid",
+    /// A chunk with too few or too many bytes (Reelhouse).
+    ChunkSizeInvalid = "chunk_size_invalid",
+    /// A chunk that was completed, with other bytes (Reelhouse).
+    ChunkAlreadyCompleted = "chunk_already_completed",
+    /// The `Idempotency-Key` of another request (Reelhouse).
+    IdempotencyKeyReused = "idempotency_key_reused",
     /// A media URL that was altered, or has ended (Reelhouse).
     MediaUrlInvalid = "media_url_invalid",
     /// No such path (Reelhouse).

@@ -1,14 +1,13 @@
 //! The wire types, read leniently: words of a newer server are kept, ids are opaque.
 
-use reelhouse_api::{self as api, index, multipart, reading::Lenient};
+use reelhouse_api::{self as api, index, reading::Lenient};
 
 pub use api::{
-    AssetError, AudioStream, MediaKind, Method, PageInfo, RenditionStatus, Status, TechnicalMetadata,
-    UserMetadata, VideoStream,
+    AssetError, AudioStream, ChunkStatus, CompletedChunk, CreateUpload, MediaKind, Method, PageInfo,
+    ProofType, RenditionStatus, Status, TechnicalMetadata, UserMetadata, VideoStream,
     index::{
         CreateIndex, CreateIndexedAsset, IndexModel, IndexedAssetStatus, IndexedHlsStatus, SystemMetadata,
     },
-    multipart::{ChunkStatus, CompletedChunk, CreateUpload, PresignedUrl, ProofType, UploadStatus},
     reading::{Open, Word},
 };
 
@@ -21,17 +20,19 @@ pub type Hls = api::Hls<Lenient>;
 /// The thumbnail of an asset.
 pub type Thumbnail = api::Thumbnail<Lenient>;
 /// What the begin of an upload in chunks answers.
-pub type CreatedUpload = multipart::CreatedUpload<Lenient>;
+pub type Upload = api::Upload<Lenient>;
 /// An upload that is not completed.
-pub type IncompleteUpload = multipart::IncompleteUpload<Lenient>;
+pub type UploadSummary = api::UploadSummary<Lenient>;
 /// Where an upload and a page of its chunks stand.
-pub type UploadDetail = multipart::UploadDetail<Lenient>;
+pub type UploadProgress = api::UploadProgress<Lenient>;
 /// Where one chunk stands.
-pub type UploadChunk = multipart::UploadChunk<Lenient>;
+pub type Chunk = api::Chunk<Lenient>;
 /// What a report of chunks answers.
-pub type ReportedChunks = multipart::ReportedChunks<Lenient>;
+pub type ReportedChunks = api::ReportedChunks<Lenient>;
+/// Where a chunk goes, by PUT.
+pub type ChunkUrl = api::ChunkUrl<Lenient>;
 /// Further URLs for chunks.
-pub type RequestedUrls = multipart::RequestedUrls<Lenient>;
+pub type ChunkUrls = api::ChunkUrls<Lenient>;
 /// What the making of an index answers.
 pub type CreatedIndex = index::CreatedIndex<Lenient>;
 /// An index.

@@ -15,11 +15,11 @@ use futures_util::{
     future::{Fuse, FusedFuture},
     stream,
 };
-use reelhouse_api::multipart::{ChunkStatus, CompletedChunk, CreateUpload, MAX_URLS, UploadStatus};
+use reelhouse_api::{ChunkStatus, CompletedChunk, CreateUpload, MAX_CHUNK_URLS, UploadStatus};
 use tokio::sync::Mutex;
 
 use crate::{
-    AssetDetail, Client, Error, MediaKind, PresignedUrl, Progress, Result, Source, Uploads, UserMetadata,
+    AssetDetail, ChunkUrl, Client, Error, MediaKind, Progress, Result, Source, Uploads, UserMetadata,
     meter::{Callback, Meter},
     operation::CallFuture,
     request::Body,
@@ -266,7 +266,7 @@ impl UploadFile {
         }
     }
 
-    fn transfer(&self, saved: Saved, urls: Vec<PresignedUrl>) -> Transfer {
+    fn transfer(&self, saved: Saved, urls: Vec<ChunkUrl>) -> Transfer {
         let urls = urls.into_iter().map(|url| (url.chunk_index, url.url)).collect();
         Transfer {
             uploads: self.client.uploads(),
@@ -364,7 +364,7 @@ impl Transfer {
     async fn url(&self, index: u64) -> Result<String> {
         let mut urls = self.urls.lock().await;
         if !urls.contains_key(&index) {
-            let count = MAX_URLS.min(self.saved.total_chunks - index + 1);
+            let count = MAX_CHUNK_URLS.min(self.saved.total_chunks - index + 1);
             let more =
                 self.uploads.request_urls(&self.saved.upload_id, index, count).retries(self.retries).await?;
             urls.extend(more.upload_urls.into_iter().map(|url| (url.chunk_index, url.url)));

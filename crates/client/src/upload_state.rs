@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use reelhouse_api::multipart::CreateUpload;
+use reelhouse_api::CreateUpload;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};

@@ -1,9 +1,8 @@
-use reelhouse_api::multipart::{CompletedChunk, CreateUpload, ReportChunks, RequestUrls};
+use reelhouse_api::{CompletedChunk, CreateUpload, ReportChunks, RequestChunkUrls};
 use reqwest::{Method, Url};
 
 use crate::{
-    Client, CreatedUpload, Error, IncompleteUpload, List, ReportedChunks, RequestedUrls, Result, Source,
-    UploadDetail,
+    ChunkUrls, Client, Error, List, ReportedChunks, Result, Source, Upload, UploadProgress, UploadSummary,
     operation::Call,
     request::{Body, Request},
 };
@@ -15,7 +14,8 @@ pub struct Uploads {
 }
 
 impl Uploads {
-    /// Begins an upload. Not made again after an error: an upload that nobody completes goes by itself.
+    /// Begins an upload. Made again after an error, by an `Idempotency-Key` of its own; a server that does not know the
+    /// header may begin another one, which goes by itself when nobody completes it.
     ///
     /// ```
     /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/example.rs")); }
@@ -26,8 +26,12 @@ impl Uploads {
     /// println!("{} chunks of {} bytes", upload.total_chunks, upload.chunk_size);
     /// # Ok(()) });
     /// ```
-    pub fn create(&self, new: &CreateUpload) -> Call<CreatedUpload> {
-        Call::json(self.request(Method::POST, &[]).json(new))
+    pub fn create(&self, new: &CreateUpload) -> Call<Upload> {
+        let mut request = self.request(Method::POST, &[]).json(new);
+        if let Some(key) = random_key() {
+            request.idempotency_key(&key);
+        }
+        Call::json(request)
     }
 
     /// Lists uploads that are not completed.
@@ -40,7 +44,7 @@ impl Uploads {
     /// }
     /// # Ok(()) });
     /// ```
-    pub fn list(&self) -> List<IncompleteUpload> {
+    pub fn list(&self) -> List<UploadSummary> {
         List::new(self.request(Method::GET, &[]))
     }
 
@@ -53,7 +57,7 @@ impl Uploads {
     /// println!("{} of {} bytes", upload.uploaded_size, upload.total_size);
     /// # Ok(()) });
     /// ```
-    pub fn retrieve(&self, upload_id: &str, page: u64, page_limit: u32) -> Call<UploadDetail> {
+    pub fn retrieve(&self, upload_id: &str, page: u64, page_limit: u32) -> Call<UploadProgress> {
         let mut request = self.request(Method::GET, &[upload_id]);
         request.query("page", &page.to_string());
         request.query("page_limit", &page_limit.to_string());
@@ -69,9 +73,9 @@ impl Uploads {
     /// println!("{:?}", more.upload_urls);
     /// # Ok(()) });
     /// ```
-    pub fn request_urls(&self, upload_id: &str, start: u64, count: u64) -> Call<RequestedUrls> {
+    pub fn request_urls(&self, upload_id: &str, start: u64, count: u64) -> Call<ChunkUrls> {
         let request = self.request(Method::POST, &[upload_id, "presigned-urls"]).repeatable();
-        Call::json(request.json(&RequestUrls { start, count }))
+        Call::json(request.json(&RequestChunkUrls { start, count }))
     }
 
     /// Tells that chunks arrived. With the last one, the upload is completed.
@@ -128,4 +132,11 @@ pub(crate) async fn put(mut request: Request) -> Result<String> {
     let etag = answer.headers.get("etag").and_then(|etag| etag.to_str().ok());
     let etag = etag.ok_or_else(|| Error::Upload("the answer to a chunk has no ETag".to_owned()))?;
     Ok(etag.trim_start_matches("W/").trim_matches('"').to_owned())
+}
+
+/// Unique to one call; without randomness there is none.
+fn random_key() -> Option<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

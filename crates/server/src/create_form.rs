@@ -7,7 +7,7 @@ use reelhouse_api::Fault;
 use reelhouse_service::{NewAsset, Service, Upload};
 
 use crate::{
-    drain::{Idle, Patience},
+    drain::{Patience, is_idle},
     error::{Error, Result},
     form::{Form, FormError},
     query,
@@ -157,19 +157,6 @@ impl From<FormError> for Error {
         match error {
             FormError::Body(cause) if is_idle(cause.as_ref()) => Fault::RequestTimeout.into(),
             FormError::Malformed(_) | FormError::Body(_) => Fault::InvalidMultipart.into(),
-        }
-    }
-}
-
-/// Our idle limit, however deep the layers above wrapped it.
-fn is_idle(mut error: &(dyn std::error::Error + 'static)) -> bool {
-    loop {
-        if error.is::<Idle>() {
-            return true;
-        }
-        match error.source() {
-            Some(source) => error = source,
-            None => return false,
         }
     }
 }

@@ -104,6 +104,19 @@ struct Lent {
 #[error("the request body stopped arriving")]
 pub(crate) struct Idle;
 
+/// Whether a body failed by our idle limit, however deep the layers above wrapped it.
+pub(crate) fn is_idle(mut error: &(dyn std::error::Error + 'static)) -> bool {
+    loop {
+        if error.is::<Idle>() {
+            return true;
+        }
+        match error.source() {
+            Some(source) => error = source,
+            None => return false,
+        }
+    }
+}
+
 impl Lent {
     fn new(body: Body, home: Home, idle: Duration) -> Self {
         Self { body: Some(body), home, idle, deadline: Box::pin(sleep(idle)), waiting: false, begun: false }

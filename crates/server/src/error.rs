@@ -53,6 +53,7 @@ fn status(fault: &Fault) -> StatusCode {
         | Fault::MultipartBoundaryMissing
         | Fault::InvalidMultipart
         | Fault::ParameterInvalid { .. }
+        | Fault::ParameterNotProvided { .. }
         | Fault::Validation { .. }
         | Fault::FileNotProvided
         | Fault::UrlNotProvided
@@ -77,13 +78,18 @@ fn status(fault: &Fault) -> StatusCode {
         | Fault::AudioDurationTooShort { .. }
         | Fault::AudioDurationTooLong { .. }
         | Fault::AudioFilesizeTooLarge { .. }
-        | Fault::AudioFormatUnsupported { .. } => StatusCode::BAD_REQUEST,
+        | Fault::AudioFormatUnsupported { .. }
+        | Fault::UploadNotActive { .. }
+        | Fault::ChunkSizeInvalid { .. }
+        | Fault::ChunkCompleted { .. } => StatusCode::BAD_REQUEST,
         Fault::Unauthorized | Fault::ApiKeyInvalid => StatusCode::UNAUTHORIZED,
-        Fault::ApiNotAllowed | Fault::UsageLimitExceeded { .. } | Fault::MediaUrlInvalid => {
-            StatusCode::FORBIDDEN
-        }
+        Fault::ApiNotAllowed
+        | Fault::UsageLimitExceeded { .. }
+        | Fault::MediaUrlInvalid
+        | Fault::UploadUrlInvalid => StatusCode::FORBIDDEN,
+        Fault::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         Fault::ResourceNotExist { .. } | Fault::EndpointNotExist => StatusCode::NOT_FOUND,
-        Fault::AssetInUse { .. } => StatusCode::CONFLICT,
+        Fault::AssetInUse { .. } | Fault::AssetNotReady { .. } => StatusCode::CONFLICT,
         Fault::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
         Fault::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
         Fault::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -136,6 +142,7 @@ mod tests {
                 parameter: "enable_hls",
                 reason: "\"maybe\" is neither true nor false.".to_owned(),
             },
+            Fault::ParameterNotProvided { parameter: "total_size" },
             Fault::Validation { field: "Method", tag: "oneof" },
             Fault::FileNotProvided,
             Fault::UrlNotProvided,
@@ -179,12 +186,18 @@ mod tests {
                 collection_name: "assets",
             },
             Fault::AssetInUse { asset_id: "6730aaaaaaaaaaaaaaaaaaaa".to_owned(), references: 2 },
+            Fault::AssetNotReady { asset_id: "6730aaaaaaaaaaaaaaaaaaaa".to_owned(), status: "processing" },
             Fault::Unauthorized,
             Fault::ApiKeyInvalid,
             Fault::ApiNotAllowed,
             Fault::UsageLimitExceeded { quota: "10GB".to_owned() },
             Fault::TooManyRequests { rate_limit: "600 requests per minute".to_owned(), retry_after: 12 },
             Fault::MediaUrlInvalid,
+            Fault::UploadUrlInvalid,
+            Fault::UploadNotActive { upload_id: "6730aaaaaaaaaaaaaaaaaaaa".to_owned(), status: "expired" },
+            Fault::ChunkSizeInvalid { chunk_index: 3, expected: 5 << 20, current: "4096".to_owned() },
+            Fault::ChunkCompleted { chunk_index: 3 },
+            Fault::IdempotencyKeyReused,
             Fault::EndpointNotExist,
             Fault::MethodNotAllowed { method: "PATCH".to_owned() },
             Fault::RangeNotSatisfiable { size: 1_853_871 },

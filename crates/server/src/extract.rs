@@ -4,9 +4,9 @@ use axum::{
     RequestPartsExt,
     extract::{FromRequestParts, Path},
 };
-use http::request::Parts;
-use reelhouse_api::{AssetId, Fault};
-use reelhouse_service::{Admission, ApiKey, Caller};
+use http::{HeaderMap, header, request::Parts};
+use reelhouse_api::{AssetId, Fault, UploadId};
+use reelhouse_service::{Admission, ApiKey, Caller, IdempotencyKey, upload_not_found};
 
 use crate::{App, error::Error};
 
@@ -78,4 +78,30 @@ impl<S: Send + Sync> FromRequestParts<S> for NamedAsset {
 /// 404 for an id as the caller wrote it.
 pub(crate) fn asset_not_found(id: impl ToString) -> Error {
     Fault::ResourceNotExist { resource_id: id.to_string(), collection_name: "assets" }.into()
+}
+
+/// The upload in chunks that a path names; like [`NamedAsset`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NamedUpload(pub(crate) UploadId);
+
+impl<S: Send + Sync> FromRequestParts<S> for NamedUpload {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let Ok(Path(text)) = parts.extract::<Path<String>>().await else {
+            return Err(upload_not_found("").into());
+        };
+        UploadId::parse(&text).map(Self).ok_or_else(|| upload_not_found(&text).into())
+    }
+}
+
+/// How many bytes a request says its body has.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The `Idempotency-Key` of a request of this kind, if it has one.
+pub(crate) fn idempotency_key(kind: &str, headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Fault> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    IdempotencyKey::parse(kind, &String::from_utf8_lossy(value.as_bytes())).map(Some)
 }

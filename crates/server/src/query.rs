@@ -42,6 +42,12 @@ pub(crate) fn parse_assets(query: &str) -> Result<AssetQuery, Fault> {
     Ok(parsed)
 }
 
+/// Reads `page` and `page_limit`.
+pub(crate) fn parse_page(query: &str) -> Result<(u64, u32), Fault> {
+    let AssetQuery { page, page_limit, .. } = parse_assets(query)?;
+    Ok((page, page_limit))
+}
+
 /// Reads the query of a delete.
 pub(crate) fn parse_force(query: &str) -> Result<bool, Fault> {
     let mut parameters = form_urlencoded::parse(query.as_bytes());

@@ -38,6 +38,13 @@ async fn start(folder: &std::path::Path, timeouts: Timeouts) -> SocketAddr {
     address
 }
 
+#[expect(clippy::disallowed_methods, reason = "tests ask the real server")]
+fn client() -> reqwest::Client {
+    // The client wants TLS even where it speaks none. Fails when another test was first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
 /// What the server says until it closes the connection; never, if it does not.
 async fn until_closed(mut stream: TcpStream) -> String {
     tokio::task::spawn_blocking(move || {
@@ -99,7 +106,7 @@ async fn a_client_that_does_not_read_is_cut() {
     let form = reqwest::multipart::Form::new()
         .text("method", "direct")
         .part("file", reqwest::multipart::Part::bytes(bmp).file_name("a.bmp"));
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = client();
     let url = format!("http://{address}/v1.3/assets");
     let answer = client.post(&url).header("x-api-key", KEY).multipart(form).send().await.unwrap();
     let asset: serde_json::Value = answer.json().await.unwrap();

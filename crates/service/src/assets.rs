@@ -1,12 +1,14 @@
 //! The verbs on assets.
 
-use reelhouse_api::{AssetId, Fault, Method, Page, PageInfo, RenditionStatus, Status};
+use jiff::Timestamp;
+use reelhouse_api::{Asset, AssetId, Fault, Method, Page, PageInfo, RenditionStatus, Status};
 use reelhouse_store::{AssetQuery, AssetRecord, Removal};
 
 use crate::{
-    Caller, Service, Upload,
+    Caller, IdempotencyKey, Service, Upload,
     error::{Error, Result},
     filename,
+    idempotency::Claim,
     judge::{BecomeReady, JudgeError},
 };
 
@@ -29,10 +31,21 @@ impl Service {
     ///
     /// # Errors
     /// The [`Fault`] of the file or its name, in the order of the contract; nothing is left behind.
-    pub async fn create(&self, caller: &Caller, new: NewAsset, upload: Upload) -> Result<AssetRecord> {
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        new: NewAsset,
+        upload: Upload,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Asset> {
         let filename = filename::choose(new.filename.as_deref(), new.part_filename.as_deref())?;
         let arrived = upload.finish().await?;
         let size = arrived.bytes.size();
+        let said = (&filename, new.enable_hls, new.enable_thumbnail, arrived.bytes.blake3());
+        let claim = Claim::of(key, &said);
+        if let Some(answer) = self.replay(caller, claim.as_ref()).await? {
+            return Ok(answer);
+        }
         let judged = self.judge(arrived.bytes.path(), arrived.sniffed, Method::Direct, size).await;
         // Ours, but the SDKs cannot read a 5xx on a create (contract, section 10).
         let facts = judged.map_err(|error| match error {
@@ -44,10 +57,16 @@ impl Service {
         })?;
         let mut asset = self.new_asset(caller, Method::Direct, filename, &new)?;
         asset.become_ready(facts, size, arrived.bytes.blake3().to_owned());
-        match self.store.publish(arrived.bytes, &asset).await {
+        let answer = as_created(&asset);
+        let receipt = claim.as_ref().map(|claim| claim.receipt(&answer));
+        match self.store.publish(arrived.bytes, &asset, receipt.as_ref()).await {
             Ok(()) => {
                 self.jobs_pushed();
-                Ok(asset)
+                Ok(answer)
+            }
+            // The same request, sent twice at once: the other one was first.
+            Err(reelhouse_store::Error::KeyUsed) => {
+                self.replay(caller, claim.as_ref()).await?.ok_or_else(|| Fault::IdempotencyKeyReused.into())
             }
             Err(reelhouse_store::Error::QuotaReached) => {
                 Err(self.quota_fault(&asset.account, size).await?.into())
@@ -121,5 +140,20 @@ impl Service {
         let (service, account) = (self.clone(), caller.account.clone());
         let now_ms = self.clock.now_ms();
         Ok(self.run_to_end(async move { service.store.remove(&account, id, force, now_ms).await }).await??)
+    }
+}
+
+/// What a create answers.
+pub fn as_created(record: &AssetRecord) -> Asset {
+    Asset {
+        id: record.id,
+        method: record.method,
+        status: record.status,
+        filename: record.filename.clone(),
+        file_type: record.file_type.clone(),
+        size: record.size,
+        duration: record.duration,
+        // Whole seconds, as the contract writes them.
+        created_at: Timestamp::from_second(record.created_at.div_euclid(1000)).unwrap_or_default(),
     }
 }

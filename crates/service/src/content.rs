@@ -4,7 +4,7 @@
 use std::{borrow::Cow, fs::File, io, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use reelhouse_api::{AssetId, Fault, JobKind, JobState, MediaKind};
+use reelhouse_api::{AssetId, Fault, JobKind, JobState, MediaKind, Status};
 use reelhouse_media::hls;
 use reelhouse_store::{AssetRecord, BlobKey, DerivativeRecord};
 use tokio::task::spawn_blocking;
@@ -97,7 +97,7 @@ impl Service {
     /// The original of an asset of the caller's.
     ///
     /// # Errors
-    /// When the store fails, or has lost it.
+    /// [`Fault::AssetNotReady`] when there is none (yet); when the store fails, or has lost it.
     pub async fn content(&self, caller: &Caller, id: AssetId) -> Result<Option<Content>> {
         match self.store.asset(&caller.account, id).await? {
             Some(asset) => self.original(asset, Lifetime::Private).await,
@@ -106,6 +106,10 @@ impl Service {
     }
 
     async fn original(&self, asset: AssetRecord, lifetime: Lifetime) -> Result<Option<Content>> {
+        if asset.status != Status::Ready {
+            let status = asset.status.as_str();
+            return Err(Fault::AssetNotReady { asset_id: asset.id.to_string(), status }.into());
+        }
         let Some(opened) = self.open(BlobKey::Original(asset.id)).await? else {
             // Deleted meanwhile: then there is none. Else it is lost, and that is not the caller's business to guess.
             return match self.store.asset(&asset.account, asset.id).await? {

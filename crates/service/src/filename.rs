@@ -7,13 +7,7 @@ const MAX_CHARS: usize = 255;
 
 /// The asset's name: the form's field as given, else the file part's name made safe, else `upload`.
 pub(crate) fn choose(field: Option<&str>, part: Option<&str>) -> Result<String, Fault> {
-    let field = printable(field.unwrap_or_default());
-    if field.chars().count() > MAX_CHARS {
-        return Err(Fault::ParameterInvalid {
-            parameter: "filename",
-            reason: format!("It has {} characters, at most {MAX_CHARS} are allowed.", field.chars().count()),
-        });
-    }
+    let field = field_name(field.unwrap_or_default())?;
     if !field.is_empty() {
         return Ok(field);
     }
@@ -22,6 +16,22 @@ pub(crate) fn choose(field: Option<&str>, part: Option<&str>) -> Result<String, 
         "" | "." | ".." => "upload".to_owned(),
         _ => shorten(&part),
     })
+}
+
+/// The name that a request must give.
+pub(crate) fn given(field: &str) -> Result<String, Fault> {
+    let name = field_name(field)?;
+    if name.is_empty() { Err(Fault::ParameterNotProvided { parameter: "filename" }) } else { Ok(name) }
+}
+
+fn field_name(field: &str) -> Result<String, Fault> {
+    let field = printable(field);
+    let count = field.chars().count();
+    if count <= MAX_CHARS {
+        return Ok(field);
+    }
+    let reason = format!("It has {count} characters, at most {MAX_CHARS} are allowed.");
+    Err(Fault::ParameterInvalid { parameter: "filename", reason })
 }
 
 /// Without control characters (newlines and NUL among them) and without the marks that reorder text around them.

@@ -1,11 +1,8 @@
 //! URLs that open one asset's media to whoever has them: no API key, nothing to guess, an end if one is set.
 
-use hmac::{Hmac, KeyInit, Mac};
 use reelhouse_api::AssetId;
-use sha2::{Digest, Sha256};
 
-/// Hex digits of a signature: 128 bits.
-const DIGITS: usize = 32;
+use crate::signer::Signer;
 
 /// What a media URL opens. Each opens nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,53 +36,34 @@ impl MediaScope {
     }
 }
 
-/// Makes and checks the tokens of media URLs: `<end>-<signature>`, where `end` is in seconds since the epoch, 0 for none.
-#[derive(Clone)]
+/// Makes and checks the tokens of media URLs.
+#[derive(Debug, Clone)]
 pub(crate) struct MediaUrls {
-    key: Hmac<Sha256>,
+    signer: Signer,
     /// Seconds; 0 for no end.
     ttl: u64,
 }
 
-impl std::fmt::Debug for MediaUrls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MediaUrls").field("ttl", &self.ttl).finish_non_exhaustive()
-    }
-}
-
 impl MediaUrls {
-    pub(crate) fn new(secret: &str, ttl: u64) -> Self {
-        // Hashed first, so that any text is a key that fits; shorter than a block, it is padded with zeros.
-        let mut block = [0; 64];
-        block[..32].copy_from_slice(&Sha256::digest(secret.as_bytes()));
-        Self { key: Hmac::new(&block.into()), ttl }
+    pub(crate) fn new(signer: Signer, ttl: u64) -> Self {
+        Self { signer, ttl }
     }
 
     /// A token that lives for one to two lifetimes: it changes only once in a lifetime, so that caches can hold on to it.
     pub(crate) fn token(&self, scope: MediaScope, asset: AssetId, now: i64) -> String {
         let end = now.unsigned_abs().checked_div(self.ttl).map_or(0, |period| (period + 2) * self.ttl);
-        format!("{end}-{}", self.signature(scope, asset, end))
+        self.signer.token(&what(scope, asset), end)
     }
 
     /// Seconds for which a token opens this from now on, `u64::MAX` for ever; `None` when it does not.
     pub(crate) fn opens(&self, scope: MediaScope, asset: AssetId, token: &str, now: i64) -> Option<u64> {
-        let (end, signature) = token.split_once('-')?;
-        let end: u64 = end.parse().ok()?;
-        let expected = self.signature(scope, asset, end);
-        let same: bool = subtle::ConstantTimeEq::ct_eq(expected.as_bytes(), signature.as_bytes()).into();
-        // The text must be the one we wrote: `007` is 7, too.
-        if !same || !token.starts_with(&format!("{end}-")) {
-            return None;
-        }
-        if end == 0 { Some(u64::MAX) } else { end.checked_sub(now.unsigned_abs()).filter(|left| *left > 0) }
+        self.signer.opens(&what(scope, asset), token, now)
     }
+}
 
-    fn signature(&self, scope: MediaScope, asset: AssetId, end: u64) -> String {
-        let mut mac = self.key.clone();
-        mac.update(format!("{}/{asset}/{end}", scope.as_str()).as_bytes());
-        let digits = mac.finalize().into_bytes();
-        digits.iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
-    }
+/// What a token opens.
+fn what(scope: MediaScope, asset: AssetId) -> String {
+    format!("{}/{asset}", scope.as_str())
 }
 
 #[cfg(test)]
@@ -97,13 +75,15 @@ mod tests {
     #[test]
     fn a_token_opens_what_it_was_made_for_and_nothing_else() {
         let ids = IdMaker::default();
-        let (asset, other) = (ids.next(1, [1; 4]), ids.next(2, [2; 4]));
-        let urls = MediaUrls::new("secret", 0);
+        let (asset, other): (AssetId, AssetId) = (ids.next(1, [1; 4]), ids.next(2, [2; 4]));
+        let urls = MediaUrls::new(Signer::new("secret"), 0);
         let token = urls.token(MediaScope::Hls, asset, 1000);
         assert!(urls.opens(MediaScope::Hls, asset, &token, i64::MAX).is_some());
         assert!(urls.opens(MediaScope::Original, asset, &token, 1000).is_none());
         assert!(urls.opens(MediaScope::Hls, other, &token, 1000).is_none());
-        assert!(MediaUrls::new("another", 0).opens(MediaScope::Hls, asset, &token, 1000).is_none());
+        assert!(
+            MediaUrls::new(Signer::new("another"), 0).opens(MediaScope::Hls, asset, &token, 1000).is_none()
+        );
         assert!(urls.opens(MediaScope::Hls, asset, &format!("0{token}"), 1000).is_none());
         // Every bit counts.
         for at in 0..token.len() {
@@ -121,8 +101,8 @@ mod tests {
 
     #[test]
     fn a_token_ends() {
-        let asset = IdMaker::default().next(1, [1; 4]);
-        let urls = MediaUrls::new("secret", 100);
+        let asset: AssetId = IdMaker::default().next(1, [1; 4]);
+        let urls = MediaUrls::new(Signer::new("secret"), 100);
         let token = urls.token(MediaScope::Hls, asset, 1050);
         assert_eq!(token, urls.token(MediaScope::Hls, asset, 1099));
         assert!(urls.opens(MediaScope::Hls, asset, &token, 1199).is_some());

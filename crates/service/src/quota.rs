@@ -13,11 +13,17 @@ impl Service {
     /// quota is reached already.
     pub async fn admit_upload(&self, caller: &Caller) -> Result<Option<Admission>> {
         let admission = self.upload_rates.admit(&caller.account).await?;
+        self.check_quota(caller, 1).await?;
+        Ok(admission)
+    }
+
+    /// Whether the account has room for one more asset of so many bytes.
+    ///
+    /// # Errors
+    /// [`Fault::UsageLimitExceeded`] when it has not.
+    pub(crate) async fn check_quota(&self, caller: &Caller, bytes: u64) -> Result<()> {
         let account = self.store.account(&caller.account).await?;
-        match account.and_then(|account| reached(&account, 1)) {
-            Some(fault) => Err(fault.into()),
-            None => Ok(admission),
-        }
+        account.and_then(|account| reached(&account, bytes)).map_or(Ok(()), |fault| Err(fault.into()))
     }
 
     /// Why the store found no room in the account's quota for `bytes` more.

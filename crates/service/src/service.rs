@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use quick_cache::{Weighter, sync::Cache};
-use reelhouse_api::{IdMaker, NewId};
+use reelhouse_api::{IdMaker, NewId, UploadId};
 use reelhouse_media::{Media, hls};
 use reelhouse_store::Store;
 use tokio::sync::{Notify, Semaphore};
@@ -13,6 +13,8 @@ use crate::{
     jobs::HlsSettings,
     media_urls::MediaUrls,
     rate::UploadRates,
+    signer::Signer,
+    turns::Turns,
 };
 
 /// What the verbs may use.
@@ -42,6 +44,9 @@ pub struct Service {
     pub(crate) staging_room: StagingRoom,
     pub(crate) upload_rates: Arc<UploadRates>,
     pub(crate) media_urls: MediaUrls,
+    pub(crate) signer: Signer,
+    /// A chunk that is sent twice at once is written once after the other.
+    pub(crate) chunk_turns: Turns<(UploadId, u64)>,
     pub(crate) hls: Arc<HlsSettings>,
     pub(crate) hls_indices: Arc<Cache<String, Arc<CachedIndex>, IndexSize>>,
     /// A job was pushed: who sleeps may look.
@@ -122,7 +127,7 @@ impl Service {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Result<Self> {
-        let secret = store.secret("media_urls").await?;
+        let signer = Signer::new(&store.secret("media_urls").await?);
         Ok(Self {
             store: Arc::new(store),
             media,
@@ -130,7 +135,9 @@ impl Service {
             limits: Arc::new(settings.limits),
             staging_room: StagingRoom::new(settings.max_staged_bytes),
             upload_rates: Arc::new(UploadRates::new(settings.rate_upload_rpm, settings.rate_upload_rpd)),
-            media_urls: MediaUrls::new(&secret, settings.media_url_ttl),
+            media_urls: MediaUrls::new(signer.clone(), settings.media_url_ttl),
+            signer,
+            chunk_turns: Turns::default(),
             hls: Arc::new(settings.hls),
             hls_indices: Arc::new(Cache::with_weighter(1024, INDEX_BYTES, IndexSize)),
             job_pushed: Arc::default(),

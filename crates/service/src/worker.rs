@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Service, jobs};
+use crate::{Service, idempotency, jobs};
 
 /// How long a claim holds without a sign of life.
 const LEASE: Duration = Duration::from_secs(30);
@@ -19,6 +19,8 @@ const LEASE: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(3);
 /// The longest an idle worker sleeps: for jobs pushed by other processes, and clocks that jump.
 const POLL: Duration = Duration::from_secs(1);
+/// How long uploads in chunks can be asked after when they have ended.
+const UPLOADS_REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Before the second attempt; doubled before each further one.
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -107,7 +109,21 @@ impl Service {
                 Ok(given_up) => tracing::warn!(given_up, "jobs whose workers died each time were given up"),
                 Err(error) => tracing::error!(%error, "leases could not be taken back"),
             }
+            if let Err(error) = self.end_what_is_over().await {
+                tracing::error!(%error, "what is over could not be ended");
+            }
         }
+    }
+
+    /// Uploads whose time is over, and what is remembered no longer.
+    async fn end_what_is_over(&self) -> reelhouse_store::Result<()> {
+        let now_ms = self.clock.now_ms();
+        match self.store.expire_uploads(now_ms).await? {
+            0 => {}
+            expired => tracing::info!(expired, "uploads in chunks were not completed in time"),
+        }
+        self.store.forget_uploads(now_ms.saturating_sub(millis(UPLOADS_REMEMBERED))).await?;
+        self.store.forget_receipts(now_ms.saturating_sub(idempotency::REMEMBERED)).await
     }
 
     /// One attempt at a job, from its folder to its end.

@@ -8,7 +8,7 @@ use crate::error::{During, Result};
 
 /// Bytes gathered before they go to the disk in one piece. Two such batches (one being written, one being filled) are
 /// all the memory an upload takes.
-const BATCH: usize = 512 * 1024;
+pub(crate) const BATCH: usize = 512 * 1024;
 
 /// Takes bytes one after the other, from an offset of a file on.
 #[derive(Debug)]
@@ -48,16 +48,12 @@ impl Writer {
 impl Appender {
     /// Writes from `offset` on.
     pub(crate) fn at(file: File, offset: u64) -> Self {
-        Self::after(Writer { file, hasher: Box::default(), offset, size: 0 })
+        Self::behind(file, offset, Box::default(), 0)
     }
 
-    /// Goes on behind the first `size` bytes of a file, which `hasher` has seen.
-    pub(crate) fn behind(file: File, hasher: Box<blake3::Hasher>, size: u64) -> Self {
-        Self::after(Writer { file, hasher, offset: 0, size })
-    }
-
-    fn after(writer: Writer) -> Self {
-        Self { batch: Vec::new(), disk: Disk::Idle(writer) }
+    /// Goes on behind `size` bytes from `offset` on, which `hasher` has seen.
+    pub(crate) fn behind(file: File, offset: u64, hasher: Box<blake3::Hasher>, size: u64) -> Self {
+        Self { batch: Vec::new(), disk: Disk::Idle(Writer { file, hasher, offset, size }) }
     }
 
     /// Takes the next bytes. Waits only when the disk is a whole batch behind.

@@ -8,6 +8,7 @@ use crate::{
     assets::{self, become_failed, become_ready},
     blobs::BlobKey,
     error::{During, Result},
+    idempotency::{self, Receipt},
     imports, jobs,
     publish::push_wanted,
     staging::StagingFile,
@@ -18,18 +19,20 @@ impl Store {
     /// kill -9 and power loss.
     ///
     /// # Errors
-    /// When the database or the folder fails, or the account's quota is reached.
+    /// When the database or the folder fails, the account's quota is reached, or the receipt's key was used meanwhile.
     pub async fn begin_import(
         &self,
         staged: StagingFile,
         asset: &AssetRecord,
         mut import: ImportRecord,
+        receipt: Option<&Receipt>,
     ) -> Result<()> {
         // The file first: the job may begin the moment its row is there. A crash in between leaves a file without a row,
         // which the next start removes.
         import.received = self.blobs.keep_staged(staged, asset.id).await?;
         let recorded = async {
             let mut tx = self.db.write().await?;
+            idempotency::insert(&mut tx, &asset.account, receipt, asset.created_at).await?;
             assets::insert(&mut tx, asset).await?;
             imports::insert(&mut tx, asset.id, &import).await?;
             jobs::push(&mut tx, asset.id, JobKind::Import, asset.created_at).await?;

@@ -47,6 +47,9 @@ pub enum Error {
     /// The account holds as many assets or bytes as its quota allows.
     #[error("the account's quota is reached")]
     QuotaReached,
+    /// Another request with the same idempotency key was first.
+    #[error("the idempotency key was used meanwhile")]
+    KeyUsed,
     /// A row that this program cannot have written.
     #[error("row {id} of {table} is corrupt")]
     Corrupt {

@@ -6,12 +6,13 @@ use std::{
     io,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::PathBuf,
+    sync::Arc,
 };
 
 use reelhouse_api::AssetId;
 
 use crate::{
-    appender::{Appender, Writer},
+    appender::{Appender, BATCH, Writer},
     blobs::{BlobKey, Blobs, blocking},
     error::{During, Error, Result},
     staging::StagingFile,
@@ -99,6 +100,71 @@ impl IncomingChunk {
     }
 }
 
+/// A piece of an incoming file that comes again: compared with what is there, which stays as it is while the two are the same.
+#[derive(Debug)]
+pub struct RepeatedChunk {
+    seen: Seen,
+    offset: u64,
+    batch: Vec<u8>,
+}
+
+/// Bytes that were the same.
+#[derive(Debug)]
+struct Seen {
+    file: Arc<File>,
+    hasher: Box<blake3::Hasher>,
+    size: u64,
+}
+
+impl RepeatedChunk {
+    /// Takes the next bytes; false once they differ from what is there.
+    ///
+    /// # Errors
+    /// When what is there cannot be read.
+    pub async fn push(&mut self, bytes: &[u8]) -> Result<bool> {
+        self.batch.extend_from_slice(bytes);
+        if self.batch.len() >= BATCH { self.compare().await } else { Ok(true) }
+    }
+
+    /// Compares what is gathered; false when it differs from what is there.
+    ///
+    /// # Errors
+    /// When what is there cannot be read.
+    pub async fn compare(&mut self) -> Result<bool> {
+        let batch = std::mem::take(&mut self.batch);
+        let (file, at) = (Arc::clone(&self.seen.file), self.offset + self.seen.size);
+        let (batch, same) = blocking(move || {
+            let mut there = vec![0; batch.len()];
+            let same = match file.read_exact_at(&mut there, at) {
+                Ok(()) => there == batch,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
+                Err(source) => return Err(Error::Io { what: "reading a chunk", source }),
+            };
+            Ok((batch, same))
+        })
+        .await?;
+        if same {
+            self.seen.hasher.update(&batch);
+            self.seen.size += batch.len() as u64;
+        } else {
+            self.batch = batch;
+        }
+        Ok(same)
+    }
+
+    /// Writes from here on, over what is there.
+    ///
+    /// # Errors
+    /// When a write failed.
+    pub async fn rewrite(self) -> Result<IncomingChunk> {
+        let Self { seen: Seen { file, hasher, size }, offset, batch } = self;
+        let file = file.try_clone().during("opening an upload")?;
+        let mut chunk = IncomingChunk { appender: Appender::behind(file, offset, hasher, size) };
+        chunk.push(&batch).await?;
+        Ok(chunk)
+    }
+}
+
 impl Blobs {
     /// Goes on with an asset's incoming file behind its first `received` bytes, or as many as there are; the rest of it is
     /// dropped. Returns where it stands.
@@ -115,7 +181,7 @@ impl Blobs {
             let size = received.min(found);
             file.set_len(size).during("dropping what is not sure of an upload")?;
             let hasher = hash(&file, size)?;
-            Ok((IncomingFile { appender: Appender::behind(file, hasher, size) }, size))
+            Ok((IncomingFile { appender: Appender::behind(file, 0, hasher, size) }, size))
         })
         .await
     }
@@ -128,6 +194,17 @@ impl Blobs {
         let blobs = self.clone();
         let file = blocking(move || blobs.open_incoming(asset)).await?;
         Ok(IncomingChunk { appender: Appender::at(file, offset) })
+    }
+
+    /// Begins to compare a piece of an asset's incoming file at `offset` with what comes again.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn repeat_incoming(&self, asset: AssetId, offset: u64) -> Result<RepeatedChunk> {
+        let blobs = self.clone();
+        let file = blocking(move || blobs.open_incoming(asset)).await?;
+        let seen = Seen { file: Arc::new(file), hasher: Box::default(), size: 0 };
+        Ok(RepeatedChunk { seen, offset, batch: Vec::new() })
     }
 
     /// Reads an asset's incoming file to its end.

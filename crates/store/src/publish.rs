@@ -7,6 +7,7 @@ use crate::{
     AssetRecord, Store, assets,
     blobs::BlobKey,
     error::{Error, Result},
+    idempotency::{self, Receipt},
     jobs,
     staging::Sealed,
 };
@@ -19,12 +20,17 @@ impl Store {
     /// place and its folder flushed; one transaction writes the row and ends the intent.
     ///
     /// # Errors
-    /// When the database or the folder fails.
-    pub async fn publish(&self, mut bytes: Sealed, asset: &AssetRecord) -> Result<()> {
+    /// When the database or the folder fails, the account's quota is reached, or the receipt's key was used meanwhile.
+    pub async fn publish(
+        &self,
+        mut bytes: Sealed,
+        asset: &AssetRecord,
+        receipt: Option<&Receipt>,
+    ) -> Result<()> {
         try_join!(self.insert_intent(asset), bytes.flushed())?;
         let moved_and_recorded = async {
             bytes.move_into(BlobKey::Original(asset.id)).await?;
-            self.insert_published(asset).await
+            self.insert_published(asset, receipt).await
         };
         if let Err(error) = moved_and_recorded.await {
             // The next start would do the same; doing it now leaves no trace until then.
@@ -46,8 +52,9 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    async fn insert_published(&self, asset: &AssetRecord) -> Result<()> {
+    async fn insert_published(&self, asset: &AssetRecord, receipt: Option<&Receipt>) -> Result<()> {
         let mut tx = self.db.write().await?;
+        idempotency::insert(&mut tx, &asset.account, receipt, asset.created_at).await?;
         assets::insert(&mut tx, asset).await?;
         push_wanted(&mut tx, asset, asset.created_at).await?;
         end_intent(&mut tx, asset.id).await?;

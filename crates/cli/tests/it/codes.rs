@@ -208,9 +208,16 @@ async fn every_code_of_a_direct_upload() {
         "api_key_invalid",
         "api_not_allowed",
         "asset_in_use",
+        "asset_not_ready",
+        "chunk_already_completed",
+        "chunk_size_invalid",
         "endpoint_not_exist",
+        "idempotency_key_reused",
         "internal_error",
+        "media_url_file_broken",
         "media_url_invalid",
+        "media_url_not_accessible",
+        "media_url_unsupported_format",
         "method_not_allowed",
         "range_not_satisfiable",
         "request_canceled_or_timed_out",
@@ -218,7 +225,10 @@ async fn every_code_of_a_direct_upload() {
         "service_unavailable",
         "too_many_requests",
         "unauthorized",
+        "upload_not_active",
+        "upload_url_invalid",
         "usage_limit_exceeded",
+        "video_file_live",
     ];
     let all: BTreeSet<&str> = Fault::ALL.iter().map(|fault| fault.code).collect();
     assert_eq!(all, caused.into_iter().chain(elsewhere).collect());

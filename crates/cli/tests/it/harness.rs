@@ -157,6 +157,13 @@ impl TestServer {
         client().delete(format!("{}{path}", self.url)).header("x-api-key", KEY)
     }
 
+    /// A request with a JSON body.
+    pub(crate) async fn json(&self, method: &str, path: &str, body: &Value) -> Response {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = client().request(method, format!("{}{path}", self.url));
+        request.header("x-api-key", KEY).json(body).send().await.unwrap()
+    }
+
     /// Creates an asset that must be taken.
     pub(crate) async fn create(&self, path: &Path) -> Value {
         let response = self.post(direct(path)).send().await.unwrap();
@@ -209,7 +216,10 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// No proxy, no pool kept across the runtimes of tests.
+#[expect(clippy::disallowed_methods, reason = "tests ask the real server")]
 pub(crate) fn client() -> Client {
+    // The client wants TLS even where it speaks none. Fails when another test was first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap()
 }
 

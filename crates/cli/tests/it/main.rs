@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test they are the assertion")]
 
 mod accounts;
+mod chunks;
+mod chunks_model;
 mod codes;
 mod content;
 mod crash;

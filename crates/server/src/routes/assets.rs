@@ -4,13 +4,11 @@ use axum::{
     response::IntoResponse,
 };
 use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
-use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reelhouse_api::{
-    Asset, AssetDetail, Fault, Hls, MediaKind, Page, RenditionStatus, Status, Thumbnail, paths,
-};
+use reelhouse_api::{AssetDetail, Fault, Hls, MediaKind, Page, RenditionStatus, Status, Thumbnail, paths};
 use reelhouse_service::{
     Admission, AssetRecord, Caller, HLS_MASTER_FILE, MediaScope, Removal, STORYBOARD_FILE, THUMBNAIL_FILE,
+    as_created,
 };
 use serde_json::{Value, json};
 
@@ -18,7 +16,9 @@ use crate::{
     App, create_form,
     drain::Patience,
     error::{Error, Result},
-    extract::{Authenticated, MayUpload, MayWrite, NamedAsset, asset_not_found},
+    extract::{
+        Authenticated, MayUpload, MayWrite, NamedAsset, asset_not_found, content_length, idempotency_key,
+    },
     form::Form,
     query,
 };
@@ -46,17 +46,18 @@ async fn create_asset(
     request: Request,
 ) -> Result<impl IntoResponse + use<>> {
     let boundary = create_form::boundary(request.headers())?;
+    let key = idempotency_key("assets", request.headers())?;
     let declared = content_length(request.headers());
     let base = app.base_url(request.headers(), request.uri());
     let form = Form::new(request.into_body().into_data_stream(), &boundary);
     let (new, upload) = create_form::receive(form, &app.service, declared, &patience).await?;
-    let asset = asset(&app.service.create(&caller, new, upload).await?);
+    let asset = app.service.create(&caller, new, upload, key.as_ref()).await?;
     let location = format!("{base}{}/{}", paths::ASSETS, asset.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(asset)))
 }
 
 /// Contract, section 8; `reset` is in seconds since the epoch.
-fn rate_headers(app: &App, admission: Option<Admission>) -> HeaderMap {
+pub(super) fn rate_headers(app: &App, admission: Option<Admission>) -> HeaderMap {
     let Some(Admission { limit, remaining, reset }) = admission else { return HeaderMap::new() };
     let reset = app.service.now_seconds().saturating_add_unsigned(reset.as_secs());
     HeaderMap::from_iter([
@@ -119,7 +120,7 @@ impl App {
             Some(url(scope, &format!("{folder}/{file}")))
         };
         AssetDetail {
-            asset: asset(record),
+            asset: as_created(record),
             hls: record.hls_status.map(|status| Hls {
                 status,
                 manifest_url: made(status, &record.hls_folder, MediaScope::Hls, HLS_MASTER_FILE),
@@ -145,7 +146,7 @@ impl App {
     }
 
     /// What URLs handed out begin with: as configured, else as the client reached us.
-    fn base_url(&self, headers: &HeaderMap, uri: &Uri) -> String {
+    pub(super) fn base_url(&self, headers: &HeaderMap, uri: &Uri) -> String {
         match &self.public_url {
             Some(base) => base.to_string(),
             None => {
@@ -154,24 +155,5 @@ impl App {
                 host.map(|host| format!("http://{host}")).unwrap_or_default()
             }
         }
-    }
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// What a create answers.
-fn asset(record: &AssetRecord) -> Asset {
-    Asset {
-        id: record.id,
-        method: record.method,
-        status: record.status,
-        filename: record.filename.clone(),
-        file_type: record.file_type.clone(),
-        size: record.size,
-        duration: record.duration,
-        // Whole seconds, as the contract writes them.
-        created_at: Timestamp::from_second(record.created_at.div_euclid(1000)).unwrap_or_default(),
     }
 }
