@@ -4,7 +4,7 @@ use crate::{
     Asset, Progress, RawResponse, Source, UserMetadata,
     meter::Meter,
     operation::{CallFuture, Operation, call, read},
-    request::{Body, Request},
+    request::{Body, Request, random_key},
     source::Kind,
 };
 
@@ -56,6 +56,14 @@ impl CreateAsset {
     pub fn idempotency_key(mut self, key: &str) -> Self {
         self.request.idempotency_key(key);
         self
+    }
+
+    /// As [`CreateAsset::idempotency_key`], with a random key: the create may be made again within this call.
+    pub fn idempotent(self) -> Self {
+        match random_key() {
+            Some(key) => self.idempotency_key(&key),
+            None => self,
+        }
     }
 
     /// Called with each piece of the file that is sent.

@@ -283,3 +283,10 @@ async fn form(fields: &[(&'static str, String)], file: Option<&mut Source>, mete
     }
     Ok(form)
 }
+
+/// Unique to one call; without randomness there is none.
+pub(crate) fn random_key() -> Option<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -4,7 +4,7 @@ use reqwest::{Method, Url};
 use crate::{
     ChunkUrls, Client, Error, List, ReportedChunks, Result, Source, Upload, UploadProgress, UploadSummary,
     operation::Call,
-    request::{Body, Request},
+    request::{Body, Request, random_key},
 };
 
 /// Uploads in chunks, call by call. See [`Client::uploads`].
@@ -132,11 +132,4 @@ pub(crate) async fn put(mut request: Request) -> Result<String> {
     let etag = answer.headers.get("etag").and_then(|etag| etag.to_str().ok());
     let etag = etag.ok_or_else(|| Error::Upload("the answer to a chunk has no ETag".to_owned()))?;
     Ok(etag.trim_start_matches("W/").trim_matches('"').to_owned())
-}
-
-/// Unique to one call; without randomness there is none.
-fn random_key() -> Option<String> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).ok()?;
-    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
