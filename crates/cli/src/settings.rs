@@ -1,6 +1,6 @@
 //! Every setting, once: its name, environment variable, default and help.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -8,8 +8,9 @@ use figment::{
     Figment,
     providers::{Format, Serialized, Toml},
 };
+use reelhouse_fetch::Allow;
 use reelhouse_media::hls::CopyCodec;
-use reelhouse_service::{ApiKey, HlsSettings, Limits, LimitsProfile};
+use reelhouse_service::{ApiKey, HlsSettings, ImportSettings, Limits, LimitsProfile};
 use serde::{Deserialize, Serialize};
 
 /// Read when it is there and no `--config` names another.
@@ -92,6 +93,42 @@ settings! {
     max_staged_bytes: u64 = 16 << 30,
     ["REELHOUSE_MAX_STAGED_BYTES", "BYTES", default: "17179869184, 16 GiB"];
 
+    "What imports may reach although it is not public: CIDR blocks and host names, comma-separated"
+    import_allow: String = String::new(),
+    ["REELHOUSE_IMPORT_ALLOW", "LIST", default: "none"];
+
+    "The proxy that imports go through, for instance http://proxy.example.org:3128. It then decides what names resolve to"
+    import_proxy: String = String::new(),
+    ["REELHOUSE_IMPORT_PROXY", "URL", default: "none; the usual proxy variables are ignored"];
+
+    "The most imports at once, in requests and as jobs each; further ones wait their turn"
+    imports: u32 = 16,
+    ["REELHOUSE_IMPORTS", "N", default: "16"];
+
+    "The most of them for one account"
+    imports_per_account: u32 = 4,
+    ["REELHOUSE_IMPORTS_PER_ACCOUNT", "N", default: "4"];
+
+    "Bytes up to which a request waits for its import; larger ones are answered `processing` and go on as jobs"
+    import_request_bytes: u64 = 200 << 20,
+    ["REELHOUSE_IMPORT_REQUEST_BYTES", "BYTES", default: "209715200, 200 MB"];
+
+    "Seconds that a request waits for its import; slower ones are answered `processing` and go on as jobs"
+    import_request_time: u64 = 120,
+    ["REELHOUSE_IMPORT_REQUEST_TIME", "SECONDS", default: "120"];
+
+    "Seconds without a byte after which an import breaks off; it goes on if it can"
+    import_idle_timeout: u64 = 30,
+    ["REELHOUSE_IMPORT_IDLE_TIMEOUT", "SECONDS", default: "30"];
+
+    "Bytes a second, over a minute, below which an import breaks off; 0 for no floor"
+    import_min_rate: u64 = 10_000,
+    ["REELHOUSE_IMPORT_MIN_RATE", "BYTES", default: "10000"];
+
+    "Seconds that an import may take in all"
+    import_timeout: u64 = 24 * 60 * 60,
+    ["REELHOUSE_IMPORT_TIMEOUT", "SECONDS", default: "86400"];
+
     "The most jobs (HLS, thumbnails) that run at once; 0 leaves them to `reelhouse worker` processes"
     workers: usize = std::thread::available_parallelism().map_or(2, usize::from),
     ["REELHOUSE_WORKERS", "N", default: "the number of cores"];
@@ -171,6 +208,7 @@ impl SettingsArgs {
             "REELHOUSE_PUBLIC_URL: \"{url}\" does not begin with http:// or https://"
         );
         settings.hls()?;
+        settings.imports()?;
         Ok(settings)
     }
 }
@@ -209,6 +247,28 @@ impl Settings {
         Ok(HlsSettings {
             copy: words(&self.hls_copy).into_iter().map(codec).collect::<Result<_, _>>()?,
             ladder: words(&self.hls_ladder).into_iter().map(height).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// How imports behave.
+    pub(crate) fn imports(&self) -> anyhow::Result<ImportSettings> {
+        let idle = Duration::from_secs(self.import_idle_timeout.max(1));
+        let proxy = Some(self.import_proxy.as_str()).filter(|url| !url.is_empty());
+        let fetch = reelhouse_fetch::Config {
+            allow: Allow::parse_list(&self.import_allow).context("REELHOUSE_IMPORT_ALLOW")?,
+            proxy: proxy.map(str::parse).transpose().context("REELHOUSE_IMPORT_PROXY")?,
+            first_byte_timeout: idle,
+            idle_timeout: idle,
+            min_rate: self.import_min_rate,
+            ..Default::default()
+        };
+        Ok(ImportSettings {
+            fetch,
+            imports: self.imports,
+            imports_per_account: self.imports_per_account,
+            request_bytes: self.import_request_bytes,
+            request_time: Duration::from_secs(self.import_request_time),
+            timeout: Duration::from_secs(self.import_timeout),
         })
     }
 

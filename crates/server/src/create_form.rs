@@ -16,6 +16,14 @@ use crate::{
 /// The most bytes of all parts but the file.
 const MAX_TEXT: usize = 1 << 20;
 
+/// Where an asset's bytes are.
+pub(crate) enum Source {
+    /// Here.
+    File(Upload),
+    /// Where this leads.
+    Url(String),
+}
+
 /// What the form's fields said, unjudged.
 #[derive(Debug, Default)]
 struct Fields {
@@ -57,7 +65,7 @@ pub(crate) async fn receive<S, E>(
     service: &Service,
     declared: Option<u64>,
     patience: &Patience,
-) -> Result<(NewAsset, Upload)>
+) -> Result<(NewAsset, Source)>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: Into<axum::BoxError>,
@@ -109,14 +117,12 @@ where
         Some("direct") => {
             let (upload, part_filename) = file.ok_or(Fault::FileNotProvided)?;
             new.part_filename = part_filename;
-            Ok((new, upload))
+            Ok((new, Source::File(upload)))
         }
-        Some("url") if fields.url.is_none_or(|url| url.is_empty()) => Err(Fault::UrlNotProvided.into()),
-        Some("url") => {
-            let reason =
-                "This server does not take uploads by URL yet; send the file with method=direct.".to_owned();
-            Err(Fault::ParameterInvalid { parameter: "method", reason }.into())
-        }
+        Some("url") => match fields.url.filter(|url| !url.is_empty()) {
+            Some(url) => Ok((new, Source::Url(url))),
+            None => Err(Fault::UrlNotProvided.into()),
+        },
         Some("multipart") => Err(Fault::MethodMultipart.into()),
         Some(_) => Err(Fault::Validation { field: "Method", tag: "oneof" }.into()),
     }

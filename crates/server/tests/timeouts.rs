@@ -28,6 +28,7 @@ async fn start(folder: &std::path::Path, timeouts: Timeouts) -> SocketAddr {
         rate_upload_rpm: 0,
         rate_upload_rpd: 0,
         media_url_ttl: 0,
+        imports: reelhouse_service::ImportSettings::default(),
         hls: reelhouse_service::HlsSettings::default(),
     };
     let service = Service::start(store, media, Arc::new(SystemClock), settings).await.unwrap();

@@ -6,10 +6,11 @@ use reelhouse_store::{AssetQuery, AssetRecord, Removal};
 
 use crate::{
     Caller, IdempotencyKey, Service, Upload,
-    error::{Error, Result},
+    error::Result,
     filename,
     idempotency::Claim,
     judge::{BecomeReady, JudgeError},
+    upload::Arrived,
 };
 
 /// What a form says beside its file.
@@ -40,14 +41,27 @@ impl Service {
     ) -> Result<Asset> {
         let filename = filename::choose(new.filename.as_deref(), new.part_filename.as_deref())?;
         let arrived = upload.finish().await?;
-        let size = arrived.bytes.size();
         let said = (&filename, new.enable_hls, new.enable_thumbnail, arrived.bytes.blake3());
         let claim = Claim::of(key, &said);
         if let Some(answer) = self.replay(caller, claim.as_ref()).await? {
             return Ok(answer);
         }
-        let judged = self.judge(arrived.bytes.path(), arrived.sniffed, Method::Direct, size).await;
+        self.publish_upload(caller, filename, &new, arrived, claim).await
+    }
+
+    /// Looks at a whole file, makes it an asset, and answers.
+    pub(crate) async fn publish_upload(
+        &self,
+        caller: &Caller,
+        filename: String,
+        new: &NewAsset,
+        arrived: Arrived,
+        claim: Option<Claim<'_>>,
+    ) -> Result<Asset> {
+        let Arrived { bytes, sniffed, method, _share } = arrived;
+        let size = bytes.size();
         // Ours, but the SDKs cannot read a 5xx on a create (contract, section 10).
+        let judged = self.judge(bytes.path(), sniffed, method, size).await;
         let facts = judged.map_err(|error| match error {
             JudgeError::Fault(fault) => fault,
             JudgeError::Tool(error) => {
@@ -55,25 +69,37 @@ impl Service {
                 Fault::FileUnprocessable
             }
         })?;
-        let mut asset = self.new_asset(caller, Method::Direct, filename, &new)?;
-        asset.become_ready(facts, size, arrived.bytes.blake3().to_owned());
+        let mut asset = self.new_asset(caller, method, filename, new)?;
+        asset.become_ready(facts, size, bytes.blake3().to_owned());
         let answer = as_created(&asset);
         let receipt = claim.as_ref().map(|claim| claim.receipt(&answer));
-        match self.store.publish(arrived.bytes, &asset, receipt.as_ref()).await {
+        match self.store.publish(bytes, &asset, receipt.as_ref()).await {
             Ok(()) => {
                 self.jobs_pushed();
                 Ok(answer)
             }
-            // The same request, sent twice at once: the other one was first.
-            Err(reelhouse_store::Error::KeyUsed) => {
+            Err(error) => self.not_made(caller, error, size, claim).await,
+        }
+    }
+
+    /// Why an asset was not made; or the answer of the same request, sent at the same time, that was first.
+    pub(crate) async fn not_made(
+        &self,
+        caller: &Caller,
+        error: reelhouse_store::Error,
+        bytes: u64,
+        claim: Option<Claim<'_>>,
+    ) -> Result<Asset> {
+        match error {
+            reelhouse_store::Error::KeyUsed => {
                 self.replay(caller, claim.as_ref()).await?.ok_or_else(|| Fault::IdempotencyKeyReused.into())
             }
-            Err(reelhouse_store::Error::QuotaReached) => {
-                Err(self.quota_fault(&asset.account, size).await?.into())
+            reelhouse_store::Error::QuotaReached => {
+                Err(self.quota_fault(&caller.account, bytes).await?.into())
             }
-            Err(error) => {
+            error => {
                 tracing::error!(%error, "an upload could not be published");
-                Err(Error::Fault(Fault::FileUnprocessable))
+                Err(Fault::FileUnprocessable.into())
             }
         }
     }
@@ -107,12 +133,6 @@ impl Service {
             user_metadata: None,
             technical_metadata: None,
         })
-    }
-
-    /// Jobs may have been pushed: one sleeper for each; who finds none goes back to sleep.
-    pub(crate) fn jobs_pushed(&self) {
-        self.job_pushed.notify_one();
-        self.job_pushed.notify_one();
     }
 
     /// One asset of the caller's.

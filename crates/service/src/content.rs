@@ -209,7 +209,7 @@ impl Service {
                 None => {
                     let now_ms = self.clock.now_ms();
                     self.store.push_job(&asset.account, id, JobKind::Storyboard, now_ms).await?;
-                    self.job_pushed.notify_one();
+                    self.jobs_pushed();
                 }
             }
             if since.elapsed() > STORYBOARD_PATIENCE {

@@ -9,6 +9,9 @@ pub enum Error {
     /// Rows or blobs could not be read or written.
     #[error("store: {0}")]
     Store(#[from] reelhouse_store::Error),
+    /// What imports need could not be set up.
+    #[error("imports: {0}")]
+    Imports(#[from] reelhouse_fetch::SetupError),
     /// Something that was started to run to its end did not.
     #[error("a task stopped before its end: {0}")]
     Stopped(#[from] tokio::task::JoinError),

@@ -200,12 +200,6 @@ impl Limits {
         self.video.max_size.max(self.audio.max_size).max(self.image.max_size)
     }
 
-    /// The most bytes that may come by a URL, whatever they are.
-    #[expect(dead_code, reason = "imports ask for it")]
-    pub(crate) fn max_url_size(&self) -> u64 {
-        self.video.max_size_url.max(self.audio.max_size_url).max(self.image.max_size_url)
-    }
-
     /// The most bytes a file of this kind may have that comes this way.
     pub(crate) fn max_size(&self, kind: MediaKind, method: Method) -> u64 {
         let Self { video, audio, image } = self;

@@ -4,17 +4,19 @@ use quick_cache::{Weighter, sync::Cache};
 use reelhouse_api::{IdMaker, NewId, UploadId};
 use reelhouse_media::{Media, hls};
 use reelhouse_store::Store;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::{
     Clock, Limits,
     error::{Error, Result},
+    import::{ImportSettings, Imports},
     jobs::HlsSettings,
     media_urls::MediaUrls,
     rate::UploadRates,
     signer::Signer,
     turns::Turns,
+    worker::Lanes,
 };
 
 /// What the verbs may use.
@@ -30,6 +32,8 @@ pub struct Settings {
     pub rate_upload_rpd: u32,
     /// Seconds that a media URL lives, at least; 0 for no end.
     pub media_url_ttl: u64,
+    /// By URL.
+    pub imports: ImportSettings,
     /// What HLS is made beside the one variant that plays everywhere.
     pub hls: HlsSettings,
 }
@@ -43,14 +47,14 @@ pub struct Service {
     pub(crate) limits: Arc<Limits>,
     pub(crate) staging_room: StagingRoom,
     pub(crate) upload_rates: Arc<UploadRates>,
+    pub(crate) imports: Arc<Imports>,
     pub(crate) media_urls: MediaUrls,
     pub(crate) signer: Signer,
     /// A chunk that is sent twice at once is written once after the other.
     pub(crate) chunk_turns: Turns<(UploadId, u64)>,
     pub(crate) hls: Arc<HlsSettings>,
     pub(crate) hls_indices: Arc<Cache<String, Arc<CachedIndex>, IndexSize>>,
-    /// A job was pushed: who sleeps may look.
-    pub(crate) job_pushed: Arc<Notify>,
+    pub(crate) lanes: Arc<Lanes>,
     ids: Arc<IdMaker>,
     tasks: TaskTracker,
 }
@@ -120,7 +124,7 @@ impl Service {
     /// The verbs over a store and the media tools.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails, or TLS cannot be set up.
     pub async fn start(
         store: Store,
         media: Media,
@@ -135,12 +139,13 @@ impl Service {
             limits: Arc::new(settings.limits),
             staging_room: StagingRoom::new(settings.max_staged_bytes),
             upload_rates: Arc::new(UploadRates::new(settings.rate_upload_rpm, settings.rate_upload_rpd)),
+            imports: Arc::new(Imports::new(settings.imports)?),
             media_urls: MediaUrls::new(signer.clone(), settings.media_url_ttl),
             signer,
             chunk_turns: Turns::default(),
             hls: Arc::new(settings.hls),
             hls_indices: Arc::new(Cache::with_weighter(1024, INDEX_BYTES, IndexSize)),
-            job_pushed: Arc::default(),
+            lanes: Arc::default(),
             ids: Arc::default(),
             tasks: TaskTracker::new(),
         })

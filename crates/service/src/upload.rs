@@ -38,6 +38,7 @@ enum State {
 /// A file that has arrived and whose first bytes say media.
 #[derive(Debug)]
 pub(crate) struct Arrived {
+    pub(crate) method: Method,
     pub(crate) bytes: Sealed,
     pub(crate) sniffed: Sniffed,
     pub(crate) _share: StagingShare,
@@ -50,12 +51,22 @@ impl Service {
     /// When staging cannot take a file.
     pub async fn begin_upload(&self, declared: Option<u64>) -> Result<Upload> {
         let most = self.limits.max_local_size() + FORM_OVERHEAD;
-        let share = self.staging_room.share(declared.unwrap_or(most).min(most)).await?;
+        self.stage(Method::Direct, declared.unwrap_or(most).min(most)).await
+    }
+
+    /// Begins to take what a URL leads to, as far as a request waits for it. `total` is in bytes, where the origin says it.
+    pub(crate) async fn begin_import(&self, total: Option<u64>) -> Result<Upload> {
+        let most = self.imports.settings.request_bytes + FORM_OVERHEAD;
+        self.stage(Method::Url, total.unwrap_or(most).min(most)).await
+    }
+
+    async fn stage(&self, method: Method, room: u64) -> Result<Upload> {
+        let share = self.staging_room.share(room).await?;
         let state = match self.store.blobs().stage().await {
             Ok(file) => State::Arriving { file, share },
             Err(error) => refused_by_store(&error),
         };
-        let (method, limits) = (Method::Direct, self.limits.clone());
+        let limits = self.limits.clone();
         Ok(Upload { method, state, limits, head: Vec::new(), sniffed: None, size: 0 })
     }
 }
@@ -81,6 +92,33 @@ impl Upload {
     /// Whether the file is already refused, so that what still comes is of no use.
     pub fn is_refused(&self) -> bool {
         !matches!(self.state, State::Arriving { .. })
+    }
+
+    /// Bytes that have come.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether its first bytes have said what it is.
+    pub(crate) fn is_sniffed(&self) -> bool {
+        self.sniffed.is_some()
+    }
+
+    /// The fault of a file that says it will have so many bytes, as soon as it is known what it is.
+    pub(crate) fn fault_of_declared(&self, total: Option<u64>) -> Option<Fault> {
+        let kind = match self.is_refused() {
+            true => None,
+            false => self.kind(),
+        };
+        self.limits.check_size(kind?, self.method, total?).err()
+    }
+
+    /// What has come so far, to be gone on with.
+    pub(crate) fn into_staged(self) -> Result<StagingFile, Fault> {
+        match self.state {
+            State::Arriving { file, .. } => Ok(file),
+            State::TooLarge(_) | State::Refused(_) => Err(self.into_fault()),
+        }
     }
 
     fn look_at(&mut self, bytes: &Bytes) {
@@ -137,7 +175,8 @@ impl Upload {
         let State::Arriving { file, share } = self.state else { return Err(self.into_fault()) };
         match file.seal().await {
             Ok(bytes) => {
-                Ok(Arrived { bytes, sniffed: self.sniffed.unwrap_or(Sniffed::Unknown), _share: share })
+                let sniffed = self.sniffed.unwrap_or(Sniffed::Unknown);
+                Ok(Arrived { method: self.method, bytes, sniffed, _share: share })
             }
             Err(error) => {
                 tracing::error!(%error, "an upload could not be stored");

@@ -60,33 +60,76 @@ impl From<reelhouse_store::Error> for JobError {
 /// How far an attempt is, 0 to 1; told by the attempt, read by its heartbeat.
 pub(crate) type Progress = watch::Sender<f32>;
 
+/// The workers of each lane, in this process.
+#[derive(Debug, Default)]
+pub(crate) struct Lanes {
+    make: LaneState,
+    import: LaneState,
+}
+
+#[derive(Debug, Default)]
+struct LaneState {
+    looking: tokio::sync::Mutex<()>,
+    pushed: tokio::sync::Notify,
+}
+
+impl Lanes {
+    fn of(&self, lane: Lane) -> &LaneState {
+        match lane {
+            Lane::Make => &self.make,
+            Lane::Import { .. } => &self.import,
+        }
+    }
+}
+
 impl Service {
     /// Runs jobs, so many at once, until `shutdown`. `name` is this process's among all that work on the same data; a job
     /// under way at the shutdown is given back.
     pub async fn work(&self, name: &str, workers: usize, shutdown: CancellationToken) {
+        let settings = &self.imports.settings;
+        let imports = Lane::Import { per_account: settings.imports_per_account.max(1) };
         let sweeper = self.take_back_leases(&shutdown);
-        let makers = (0..workers).map(|n| self.run_worker(Lane::Make, format!("{name}/{n}"), &shutdown));
-        let makers = join_all(makers);
-        tokio::join!(sweeper, makers);
+        let run = |lane, n| self.run_worker(lane, format!("{name}/{n}"), &shutdown);
+        let makers = join_all((0..workers).map(|n| run(Lane::Make, n)));
+        // Imports take no core: whoever leaves jobs to others leaves these to them, too.
+        let importers = if workers == 0 { 0 } else { settings.imports.max(1) as usize };
+        let importers = join_all((workers..workers + importers).map(|n| run(imports, n)));
+        tokio::join!(sweeper, makers, importers);
     }
 
     async fn run_worker(&self, lane: Lane, name: String, shutdown: &CancellationToken) {
+        while let Some(job) = self.next_job(lane, &name, shutdown).await {
+            self.attempt(&job, shutdown).await;
+        }
+    }
+
+    /// Waits for a job of the lane; `None` at the shutdown. One worker of a lane looks and sleeps, the others wait for
+    /// their turn to.
+    async fn next_job(&self, lane: Lane, name: &str, shutdown: &CancellationToken) -> Option<JobRecord> {
+        let LaneState { looking, pushed } = self.lanes.of(lane);
+        let _looking = looking.lock().await;
         while !shutdown.is_cancelled() {
-            match self.store.claim_job(lane, &name, self.clock.now_ms(), millis(LEASE)).await {
-                Ok(Some(job)) => self.attempt(&job, shutdown).await,
-                Ok(None) => {
-                    tokio::select! {
-                        () = shutdown.cancelled() => {}
-                        () = self.job_pushed.notified() => {}
-                        () = sleep(self.until_next_job(lane).await) => {}
-                    }
-                }
+            let wait = match self.store.claim_job(lane, name, self.clock.now_ms(), millis(LEASE)).await {
+                Ok(Some(job)) => return Some(job),
+                Ok(None) => self.until_next_job(lane).await,
                 Err(error) => {
                     tracing::error!(%error, "a job could not be claimed");
-                    sleep(POLL).await;
+                    POLL
                 }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = pushed.notified() => {}
+                () = sleep(wait) => {}
             }
         }
+        None
+    }
+
+    /// Jobs may have been pushed: who sleeps looks.
+    pub(crate) fn jobs_pushed(&self) {
+        self.lanes.make.pushed.notify_one();
+        self.lanes.import.pushed.notify_one();
     }
 
     async fn until_next_job(&self, lane: Lane) -> Duration {

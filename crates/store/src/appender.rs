@@ -97,6 +97,19 @@ impl Appender {
         Ok(size)
     }
 
+    /// Drops all there is, and begins again at the file's start.
+    ///
+    /// # Errors
+    /// When a write failed, or the file cannot be cut.
+    pub(crate) async fn restart(&mut self) -> Result<()> {
+        self.batch.clear();
+        let Writer { file, .. } = self.writer().await?;
+        let cut =
+            move || file.set_len(0).map(|()| Writer { file, hasher: Box::default(), offset: 0, size: 0 });
+        self.disk = Disk::Writing(tokio::task::spawn_blocking(cut));
+        Ok(())
+    }
+
     /// No more bytes: all are written, not flushed.
     ///
     /// # Errors

@@ -48,10 +48,8 @@ impl IncomingFile {
     ///
     /// # Errors
     /// When a write failed.
-    pub async fn restart(self) -> Result<Self> {
-        let Writer { file, .. } = self.appender.finish().await?;
-        let file = blocking(move || file.set_len(0).map(|()| file).during("starting over")).await?;
-        Ok(Self { appender: Appender::at(file, 0) })
+    pub async fn restart(&mut self) -> Result<()> {
+        self.appender.restart().await
     }
 
     /// No more bytes: flushed, with the whole file's size and hash.

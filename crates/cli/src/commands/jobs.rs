@@ -3,14 +3,16 @@ use std::process::ExitCode;
 use anyhow::ensure;
 use clap::Subcommand;
 use jiff::Timestamp;
+use reelhouse_api::{JobKind, JobState, Size};
 use reelhouse_service::{Clock, SystemClock};
-use reelhouse_store::Store;
+use reelhouse_store::{ImportRecord, Store};
 
 use crate::settings::Settings;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// List jobs that wait, run, or were given up: id, asset, what, state, failed attempts, progress, time, last error.
+    /// List jobs that wait, run, or were given up: id, asset, what, state, failed attempts, progress, time, bytes and rate
+    /// of imports, last error.
     List,
     /// Give a job that was given up a new life, or a waiting one its turn now.
     Retry {
@@ -31,14 +33,16 @@ pub(crate) async fn run(settings: Settings, command: Command) -> anyhow::Result<
         Command::List => {
             for job in store.jobs().await? {
                 let progress = job.progress.map_or("-".to_owned(), |done| format!("{:.0}%", done * 100.0));
+                let import = store.import(job.asset_id).await?.filter(|_| job.kind == JobKind::Import);
                 println!(
-                    "{}  {}  {:<10}  {:<8}  {} failed  {progress:>4}  {:.0}  {}",
+                    "{}  {}  {:<10}  {:<8}  {} failed  {progress:>4}  {:.0}  {}{}",
                     job.id,
                     job.asset_id,
                     job.kind.as_str(),
                     job.state.as_str(),
                     job.failed_attempts,
                     Timestamp::from_millisecond(job.run_at)?,
+                    import.map_or(String::new(), |import| how_far(&import, job.state)),
                     job.last_error.unwrap_or_default()
                 );
             }
@@ -53,4 +57,12 @@ pub(crate) async fn run(settings: Settings, command: Command) -> anyhow::Result<
         ),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// `412MB of 1GB, 35MB/s  `
+fn how_far(import: &ImportRecord, state: JobState) -> String {
+    let total = import.total.map_or(String::new(), |total| format!(" of {}", Size(total)));
+    let rate = import.rate.filter(|_| state == JobState::Running);
+    let rate = rate.map_or(String::new(), |rate| format!(", {}/s", Size(rate)));
+    format!("{}{total}{rate}  ", Size(import.received))
 }

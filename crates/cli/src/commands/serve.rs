@@ -64,6 +64,7 @@ pub(crate) async fn start_service(settings: &Settings, store: Store) -> anyhow::
             rate_upload_rpm: settings.rate_upload_rpm,
             rate_upload_rpd: settings.rate_upload_rpd,
             media_url_ttl: settings.media_url_ttl,
+            imports: settings.imports()?,
             hls: settings.hls()?,
         },
     );

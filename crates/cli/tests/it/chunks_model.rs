@@ -10,7 +10,7 @@ use proptest::{
 
 use crate::{
     chunks::{Session, expire},
-    harness::{Folder, TestServer, expect, expect_error},
+    harness::{Folder, TestServer, client, expect, expect_error},
     media,
 };
 
@@ -87,7 +87,7 @@ async fn live(mut server: TestServer, steps: &[Step]) -> TestServer {
                 let other = matches!(step, Step::PutOther(_));
                 let bytes = session.chunk(if other { 3 - index } else { *index });
                 let Some(url) = url(&session, &server, *index, &model).await else { continue };
-                let answer = reqwest::Client::builder().no_proxy().build().unwrap().put(url).body(bytes);
+                let answer = client().put(url).body(bytes);
                 let answer = answer.send().await.unwrap();
                 let completed = model.chunks.get(index).filter(|(_, reported)| *reported).cloned();
                 match completed {

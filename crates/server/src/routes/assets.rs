@@ -13,7 +13,8 @@ use reelhouse_service::{
 use serde_json::{Value, json};
 
 use crate::{
-    App, create_form,
+    App,
+    create_form::{self, Source},
     drain::Patience,
     error::{Error, Result},
     extract::{
@@ -50,8 +51,10 @@ async fn create_asset(
     let declared = content_length(request.headers());
     let base = app.base_url(request.headers(), request.uri());
     let form = Form::new(request.into_body().into_data_stream(), &boundary);
-    let (new, upload) = create_form::receive(form, &app.service, declared, &patience).await?;
-    let asset = app.service.create(&caller, new, upload, key.as_ref()).await?;
+    let asset = match create_form::receive(form, &app.service, declared, &patience).await? {
+        (new, Source::File(upload)) => app.service.create(&caller, new, upload, key.as_ref()).await?,
+        (new, Source::Url(url)) => app.service.import(&caller, new, &url, key.as_ref()).await?,
+    };
     let location = format!("{base}{}/{}", paths::ASSETS, asset.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(asset)))
 }

@@ -3,6 +3,7 @@
 
 mod examine;
 mod hls;
+mod import;
 mod storyboard;
 mod thumbnail;
 
@@ -35,7 +36,7 @@ pub(crate) async fn run(service: &Service, job: &JobRecord, progress: &Progress)
     let asset = service.store.asset_of_any(job.asset_id).await?;
     let asset = asset.ok_or_else(|| JobError::Fail("the asset is gone".to_owned()))?;
     match job.kind {
-        JobKind::Import => Err(JobError::Fail("not yet".to_owned())),
+        JobKind::Import => import::run(service, job, asset, progress).await,
         JobKind::Examine => examine::run(service, asset).await,
         JobKind::Hls | JobKind::Thumbnail | JobKind::Storyboard => make(service, job, asset, progress).await,
     }
