@@ -24,7 +24,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         match client.assets().delete(id, args.force).await {
             Ok(()) => writeln!(stdout().lock(), "deleted {id}")?,
             Err(error) => {
-                eprintln!("reelhouse: {}", failure::told(&error));
+                failure::complain(&failure::told(&error));
                 first_failure = if first_failure == 0 { failure::exit_code(&error) } else { first_failure };
             }
         }

@@ -27,7 +27,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let total = client.assets().retrieve(&args.id).await?.size;
     let board = Board::new();
     let row = board.row(&plain(&name), total);
-    let bytes = client.assets().download(&args.id, &args.output).progress(row.follow()).await?;
+    let bytes =
+        client.assets().download(&args.id, &args.output).progress(row.follow("flushed to disk")).await?;
     drop(row);
     board.complain(&format!("{name}: {}", size(bytes)));
     Ok(ExitCode::SUCCESS)

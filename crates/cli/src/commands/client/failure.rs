@@ -4,6 +4,8 @@ use std::io;
 
 use reelhouse_client::{Error, ErrorCode};
 
+use super::text;
+
 pub(crate) const FAILED: u8 = 1;
 const NO_SUCH_ASSET: u8 = 3;
 const NOT_PERMITTED: u8 = 4;
@@ -25,12 +27,18 @@ pub(crate) fn ended(error: anyhow::Error) -> anyhow::Result<std::process::ExitCo
         return Ok(std::process::ExitCode::SUCCESS);
     }
     if error.is::<NoKey>() {
-        eprintln!("reelhouse: {error}\n  {GIVE_A_KEY}");
+        complain(&format!("{error}\n  {GIVE_A_KEY}"));
         return Ok(NOT_PERMITTED.into());
     }
     let Some(error) = error.downcast_ref::<Error>() else { return Err(error) };
-    eprintln!("reelhouse: {}", told(error));
+    complain(&told(error));
     Ok(exit_code(error).into())
+}
+
+/// Says it on standard error.
+pub(crate) fn complain(text: &str) {
+    let text = text::wrapped(&format!("reelhouse: {text}"), text::terminal_width(io::stderr()));
+    eprintln!("{text}");
 }
 
 /// The error, and below it what to do.

@@ -95,7 +95,7 @@ fn show(assets: &[AssetDetail], json: bool, titles: bool) -> anyhow::Result<()> 
         return Ok(());
     }
     let rows: Vec<_> = assets.iter().map(row).collect();
-    let lines = table::lines(COLUMNS, &rows, text::terminal_width());
+    let lines = table::lines(COLUMNS, &rows, text::terminal_width(stdout()));
     for line in lines.iter().skip(usize::from(!titles)) {
         writeln!(out, "{line}")?;
     }

@@ -1,11 +1,13 @@
+use std::io::stdout;
+
 use anyhow::Context;
-use reelhouse_client::{Asset, AssetDetail, Client, Error, UserMetadata};
+use reelhouse_client::{Asset, AssetDetail, Client, Error, RenditionStatus, UserMetadata};
 use serde_json::{Value, json};
 
 use super::{
     failure,
     progress::{Board, Row},
-    text::{plain, size},
+    text::{fit, plain, size, terminal_width, width},
 };
 
 /// What is made of an asset, and what is kept with it.
@@ -88,16 +90,25 @@ impl MakeArgs {
     }
 }
 
-/// `6730…  ready  12.34 MiB  clip.mp4`, and what could not be made.
+/// `6730…  ready  12.34 MiB  clip.mp4`, and what could not be made; on a terminal, in one line of it.
 pub(crate) fn line(asset: &AssetDetail) -> String {
-    let bytes = asset.size.map_or("-".to_owned(), size);
-    let mut line = format!("{}  {:<10}  {bytes:>10}  {}", asset.id, asset.status, plain(&asset.filename));
+    let mut line =
+        format!("{}  {:<10}  {:>10}  ", asset.id, asset.status, asset.size.map_or("-".to_owned(), size));
     let hls = asset.hls.as_ref().map(|hls| ("HLS", &hls.status));
     let thumbnail = asset.thumbnail.as_ref().map(|thumbnail| ("thumbnail", &thumbnail.status));
-    for (what, status) in hls.into_iter().chain(thumbnail) {
-        line.push_str(&format!("  {what} {status}"));
-    }
-    line
+    let remarks: String = hls
+        .into_iter()
+        .chain(thumbnail)
+        .filter(|(_, status)| **status != RenditionStatus::Ready)
+        .map(|(what, status)| format!("  {what}: {status}"))
+        .collect();
+    let name = plain(&asset.filename);
+    let left = terminal_width(stdout()).map(|columns| columns.saturating_sub(width(&line) + width(&remarks)));
+    line.push_str(&match left {
+        Some(left) if width(&name) > left => fit(&name, left.max(1)),
+        _ => name,
+    });
+    line + &remarks
 }
 
 #[cfg(test)]

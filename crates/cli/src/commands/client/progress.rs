@@ -1,15 +1,15 @@
 //! What is seen while bytes move: bars on a terminal, now and then a line elsewhere.
 
 use std::{
-    io::{self, IsTerminal, Write},
-    sync::{Arc, Mutex, PoisonError},
+    io::{self, Write},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use reelhouse_client::Progress;
 
-use super::text::{fit, size};
+use super::text::{fit, size, terminal_width, wrapped};
 
 /// How often a line is printed where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -21,7 +21,8 @@ const NAME: (usize, usize) = (16, 48);
 #[derive(Clone)]
 pub(crate) struct Board {
     bars: Option<MultiProgress>,
-    name_columns: usize,
+    /// Of the terminal that standard error is.
+    columns: Option<usize>,
 }
 
 /// One file's or asset's place on the board; gone when it is dropped.
@@ -32,16 +33,16 @@ pub(crate) struct Row {
 
 impl Board {
     pub(crate) fn new() -> Self {
-        let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| usize::from(size.ws_col));
-        let bars = io::stderr().is_terminal().then(MultiProgress::new);
-        Self { bars, name_columns: (columns / 4).clamp(NAME.0, NAME.1) }
+        let columns = terminal_width(io::stderr());
+        Self { bars: columns.map(|_| MultiProgress::new()), columns }
     }
 
     /// A row for bytes that move.
     pub(crate) fn row(&self, name: &str, total: Option<u64>) -> Row {
         let bar = self.bars.as_ref().map(|bars| {
             let bar = bars.add(ProgressBar::no_length());
-            bar.set_prefix(fit(name, self.name_columns));
+            let columns = self.columns.unwrap_or_default() / 4;
+            bar.set_prefix(fit(name, columns.clamp(NAME.0, NAME.1)));
             bar.enable_steady_tick(TICK);
             bar
         });
@@ -49,9 +50,7 @@ impl Board {
         match (&row.bar, total) {
             (Some(bar), Some(total)) => {
                 bar.set_length(total);
-                bar.set_style(style(
-                    "{prefix} {wide_bar:.cyan/blue} {percent:>3}% {bytes:>10} {binary_bytes_per_sec:>12} {eta:>4} left",
-                ));
+                bar.set_style(moving());
             }
             _ => row.waits("…"),
         }
@@ -63,10 +62,11 @@ impl Board {
         self.above(|| writeln!(io::stdout().lock(), "{line}"))
     }
 
-    /// A line on standard error, above the bars.
-    pub(crate) fn complain(&self, line: &str) {
+    /// Something to know on standard error, above the bars; its lines end between words where a terminal's do.
+    pub(crate) fn complain(&self, text: &str) {
+        let lines = wrapped(text, self.columns);
         // There is nowhere left to say that this cannot be said.
-        let _ = self.above(|| writeln!(io::stderr().lock(), "{line}"));
+        let _ = self.above(|| writeln!(io::stderr().lock(), "{lines}"));
     }
 
     fn above<T>(&self, write: impl FnOnce() -> T) -> T {
@@ -78,31 +78,21 @@ impl Board {
 }
 
 impl Row {
-    /// What to tell of progress.
-    pub(crate) fn follow(&self) -> impl Fn(Progress) + Send + Sync + use<> {
+    /// What to tell of progress; once all is sent, what is waited for.
+    pub(crate) fn follow(&self, then: &'static str) -> impl Fn(Progress) + Send + Sync + use<> {
         let (bar, name) = (self.bar.clone(), self.name.clone());
-        let lines = Arc::new(Mutex::new(Lines { begin: None, last: Instant::now() }));
+        let lines = Mutex::new(Lines { begin: None, last: Instant::now() });
         move |progress| match &bar {
-            Some(bar) => bar.set_position(progress.done),
+            Some(bar) if Some(progress.done) >= progress.total => waits(Some(bar), then),
+            Some(bar) => {
+                bar.set_style(moving());
+                bar.set_position(progress.done);
+            }
             None => {
                 let line = lines.lock().unwrap_or_else(PoisonError::into_inner).after(progress);
                 if let Some(line) = line {
                     let _ = writeln!(io::stderr().lock(), "{name}: {line}");
                 }
-            }
-        }
-    }
-
-    /// Says what is waited for once so many bytes are sent.
-    pub(crate) fn when_sent(
-        &self,
-        total: u64,
-        for_what: &'static str,
-    ) -> impl Fn(Progress) + Send + Sync + use<> {
-        let bar = self.bar.clone();
-        move |progress| {
-            if progress.done >= total {
-                waits(bar.as_ref(), for_what);
             }
         }
     }
@@ -158,6 +148,10 @@ fn line(progress: Progress, moved: u64, elapsed: Duration) -> String {
         }
         None => format!("{}, {shown}", size(progress.done)),
     }
+}
+
+fn moving() -> ProgressStyle {
+    style("{prefix} {wide_bar:.cyan/blue} {percent:>3}% {bytes:>10} {binary_bytes_per_sec:>12} {eta:>4} left")
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -51,10 +51,35 @@ fn taking(chars: impl Iterator<Item = char>, columns: usize) -> String {
         .collect()
 }
 
-/// Columns of the terminal that standard output is; none where it is no terminal.
-pub(crate) fn terminal_width() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
-    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+/// The same words, in lines that end between them. What follows the first line of a paragraph is indented like the
+/// second paragraph's advice: by two.
+pub(crate) fn wrapped(text: &str, columns: Option<usize>) -> String {
+    let Some(columns) = columns else { return text.to_owned() };
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = paragraph.chars().take_while(|c| *c == ' ').collect::<String>();
+        let mut empty = true;
+        for word in paragraph.split_whitespace() {
+            if !empty && width(&line) + 1 + width(word) > columns {
+                lines.push(std::mem::replace(&mut line, "  ".to_owned()));
+                empty = true;
+            }
+            if !empty {
+                line.push(' ');
+            }
+            line.push_str(word);
+            empty = false;
+        }
+        lines.push(line);
+    }
+    lines.join("\n")
+}
+
+/// Columns of a terminal; none where it is no terminal.
+pub(crate) fn terminal_width(stream: impl std::os::fd::AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
+    // Some terminals do not say.
+    Some(if size.ws_col == 0 { 80 } else { usize::from(size.ws_col) })
 }
 
 #[cfg(test)]
@@ -72,6 +97,17 @@ mod tests {
             assert_eq!(fit(text, columns), shown);
             assert_eq!(width(&fit(text, columns)), columns);
         }
+    }
+
+    #[test]
+    fn lines_end_between_words() {
+        let text = "reelhouse: a.mp4: The video is too short.\n  Take another one.";
+        assert_eq!(
+            wrapped(text, Some(24)),
+            "reelhouse: a.mp4: The\n  video is too short.\n  Take another one."
+        );
+        assert_eq!(wrapped("unbreakable-long-word", Some(5)), "unbreakable-long-word");
+        assert_eq!(wrapped(text, None), text);
     }
 
     #[test]

@@ -76,7 +76,10 @@ impl Work<'_> {
         let name = file.display().to_string();
         let make = &self.args.make;
         let outcome = match self.uploaded(file).await {
-            Some(asset) => Ok(asset),
+            Some(asset) => {
+                self.board.complain(&format!("{}: uploaded before", plain(&name)));
+                Ok(asset)
+            }
             None => self.send(file).await,
         };
         make.tell(&self.board, ("file", &name), &outcome)?;
@@ -115,8 +118,11 @@ impl Work<'_> {
         if let Some(name) = &self.args.filename {
             create = create.filename(name);
         }
-        let created =
-            create.enable_hls(make.hls).enable_thumbnail(make.thumbnail).progress(row.follow()).await?;
+        let created = create
+            .enable_hls(make.hls)
+            .enable_thumbnail(make.thumbnail)
+            .progress(row.follow(make.awaited()))
+            .await?;
         make.finish(&self.client, created, &row).await
     }
 
@@ -134,12 +140,7 @@ impl Work<'_> {
         if let Some(folder) = &self.state_dir {
             upload = upload.state_dir(folder);
         }
-        let (follow, sent) = (row.follow(), row.when_sent(length, make.awaited()));
-        let progress = move |progress| {
-            follow(progress);
-            sent(progress);
-        };
-        upload.wait(make.wait).renditions(make.wait).progress(progress).await
+        upload.wait(make.wait).renditions(make.wait).progress(row.follow(make.awaited())).await
     }
 }
 
