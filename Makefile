@@ -20,13 +20,15 @@ unit: ffmpeg
 	cargo nextest run --locked --workspace
 	cargo test --locked --workspace --doc --quiet
 
-# The official SDKs, unmodified, against the real server.
+# The official SDKs, unmodified, against the real server; writes the table of docs/compatibility.md, method by method.
 conformance: ffmpeg build
 	cd conformance && npm ci --no-audit --no-fund --silent
+	@rm -rf conformance/.ran
 	cd conformance && node --test
 	@[ -x .venv/bin/python ] || python3 -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -r conformance/requirements.txt
 	.venv/bin/python -m unittest discover -s conformance
+	@node conformance/table.mjs
 
 # What is called ready, played in Chromium with hls.js; before it, whether the harness tells wrong manifests from right ones.
 playback: ffmpeg build

@@ -5,22 +5,26 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
+import { watch } from "./methods.mjs";
 import { apiKey, startServer } from "./server.mjs";
 
 const require = createRequire(import.meta.url);
 
 for (const version of ["1.2.4", "1.3.4"]) {
   describe(`twelvelabs-js ${version}`, () => {
-    let server, client, TwelvelabsApi;
+    let server, client, done, TwelvelabsApi;
 
     before(async () => {
       server = await startServer();
       process.env.TWELVELABS_BASE_URL = `${server.url}/v1.3`;
       const sdk = require(`twelvelabs-js-${version}`);
       TwelvelabsApi = sdk.TwelvelabsApi;
-      client = new sdk.TwelveLabs({ apiKey });
+      ({ client, done } = watch(new sdk.TwelveLabs({ apiKey }), `twelvelabs-js ${version}`, "assets"));
     });
-    after(() => server.stop());
+    after(async () => {
+      done();
+      await server.stop();
+    });
 
     test("create from a stream, retrieve, delete", async () => {
       const created = await client.assets.create({

@@ -293,6 +293,13 @@ faults! {
         collection_name: &'static str,
     } => "resource_not_exist", "Resource with id {resource_id} does not exist in {collection_name}.";
 
+    /// An index of the account has this name.
+    IndexNameAlreadyExists {
+        /// The name.
+        index_name: String,
+    } => "index_name_already_exists",
+        "Index name {index_name} already exists. Please use another unique name and try again.";
+
     /// A delete of an asset that indexed assets refer to, without `force`.
     AssetInUse {
         /// The asset.
@@ -374,6 +381,13 @@ faults! {
 
     /// No such path.
     EndpointNotExist => "endpoint_not_exist", "This server has nothing at this path.";
+
+    /// Another part of the original's platform: models and what they say.
+    NotOffered {
+        /// The first word of the path.
+        area: &'static str,
+    } => "endpoint_not_exist",
+        "This server keeps assets and runs no models: it does not offer {area}.";
 
     /// The path exists, the method does not.
     MethodNotAllowed {

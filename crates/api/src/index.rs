@@ -5,7 +5,7 @@ use std::ops::Deref;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AssetId, IndexId, IndexedAssetId, UserMetadata,
+    AssetError, AssetId, IndexId, IndexedAssetId, UserMetadata,
     reading::{Reading, Strict},
     text_enum::text_enum,
 };
@@ -144,6 +144,9 @@ pub struct IndexedAsset<R: Reading = Strict> {
     /// The asset; it may be gone, if it was deleted by force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asset_id: Option<R::Id<AssetId>>,
+    /// Since when the asset is gone (ours, not in the contract); absent while it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset_deleted_at: Option<String>,
     /// When it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
@@ -155,6 +158,9 @@ pub struct IndexedAsset<R: Reading = Strict> {
     pub indexed_at: Option<String>,
     /// Where it stands.
     pub status: R::Word<IndexedAssetStatus>,
+    /// Why it failed (ours, not in the contract). Only when `status` is failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<AssetError>,
     /// What is known of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_metadata: Option<SystemMetadata>,

@@ -13,6 +13,8 @@ text_enum! {
         Thumbnail = "thumbnail",
         /// Many small pictures and when they are shown.
         Storyboard = "storyboard",
+        /// Its places in indexes: are they what the indexes' models take?
+        Index = "index",
     }
 }
 
@@ -21,7 +23,7 @@ impl JobKind {
     pub fn decides(self) -> bool {
         match self {
             Self::Import | Self::Examine => true,
-            Self::Hls | Self::Thumbnail | Self::Storyboard => false,
+            Self::Hls | Self::Thumbnail | Self::Storyboard | Self::Index => false,
         }
     }
 }

@@ -4,7 +4,7 @@ use reelhouse_api::{self as api, index, reading::Lenient};
 
 pub use api::{
     AssetError, AudioStream, ChunkStatus, CompletedChunk, CreateUpload, MediaKind, Method, PageInfo,
-    ProofType, RenditionStatus, Status, TechnicalMetadata, UserMetadata, VideoStream,
+    ProofType, RenditionStatus, Status, TechnicalMetadata, UploadStatus, UserMetadata, VideoStream,
     index::{
         CreateIndex, CreateIndexedAsset, IndexModel, IndexedAssetStatus, IndexedHlsStatus, SystemMetadata,
     },

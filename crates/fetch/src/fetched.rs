@@ -60,10 +60,9 @@ impl Fetched {
     ) -> Result<Self, Error> {
         let headers = response.headers();
         // hyper undoes `chunked`; whatever else is there would be taken for the body.
-        if let Some(coding) = headers.get(header::TRANSFER_ENCODING)
-            && !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
-        {
-            return Err(Error::for_good(format!("transferred as {coding:?}")));
+        let mut transfers = headers.get_all(header::TRANSFER_ENCODING).iter();
+        if let Some(other) = transfers.find(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+            return Err(Error::for_good(format!("transferred as {other:?}")));
         }
         let filename = filename::of(headers, &url);
         let content_type = text(headers, header::CONTENT_TYPE);

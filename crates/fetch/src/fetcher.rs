@@ -88,7 +88,8 @@ impl Fetcher {
             if !is_redirect(response.status()) {
                 return Ok((response, at));
             }
-            let location = response.headers().get(header::LOCATION).map(|value| value.to_str());
+            let location =
+                response.headers().get(header::LOCATION).map(|value| std::str::from_utf8(value.as_bytes()));
             let Some(Ok(location)) = location else {
                 return Err(Error::for_good(format!("{} without a Location", response.status())));
             };
@@ -112,7 +113,7 @@ impl Fetcher {
         if let Some(host) = url.host() {
             self.guard.admit_host(host).map_err(|refused| Error::for_good(refused.to_string()))?;
         }
-        let mut request = self.client.get(url.as_str()).header(header::ACCEPT_ENCODING, "identity");
+        let mut request = self.client.get(url.as_url().clone()).header(header::ACCEPT_ENCODING, "identity");
         if let Some(resume) = resume {
             request = request
                 .header(header::RANGE, format!("bytes={}-", resume.from))
@@ -122,11 +123,10 @@ impl Fetcher {
         timeout(self.config.connect_timeout + self.config.first_byte_timeout, request.send())
             .await
             .map_err(|_| Error::unreachable(format!("no answer in {:?}", self.config.first_byte_timeout)))?
-            .map_err(
-                |error| {
-                    if was_refused(&error) { Error::for_good(error) } else { Error::unreachable(error) }
-                },
-            )
+            .map_err(|error| {
+                let for_good = was_refused(&error) || error.is_builder();
+                if for_good { Error::for_good(error) } else { Error::unreachable(error) }
+            })
     }
 
     async fn whole(&self, response: Response, url: PublicUrl) -> Result<Fetched, Error> {

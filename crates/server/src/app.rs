@@ -36,7 +36,7 @@ impl App {
         let timeouts = self.timeouts;
         // Requests go from the bottom to the top.
         routes::table()
-            .fallback(|| async { Error::from(Fault::EndpointNotExist) })
+            .fallback(routes::no_such_path)
             .method_not_allowed_fallback(|request: Request| async move {
                 Error::from(Fault::MethodNotAllowed { method: request.method().to_string() })
             })

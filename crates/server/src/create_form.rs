@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, header};
 use reelhouse_api::Fault;
-use reelhouse_service::{NewAsset, Service, Upload};
+use reelhouse_service::{KeptMetadata, NewAsset, Service, Upload};
 
 use crate::{
     drain::{Patience, is_idle},
@@ -32,6 +32,7 @@ struct Fields {
     filename: Option<String>,
     enable_hls: Option<String>,
     enable_thumbnail: Option<String>,
+    user_metadata: Option<String>,
 }
 
 /// The boundary of a request's form.
@@ -91,6 +92,7 @@ where
             "filename" => Some(&mut fields.filename),
             "enable_hls" => Some(&mut fields.enable_hls),
             "enable_thumbnail" => Some(&mut fields.enable_thumbnail),
+            "user_metadata" => Some(&mut fields.user_metadata),
             // A newer SDK's field: not ours to refuse.
             _ => None,
         };
@@ -105,6 +107,7 @@ where
     let mut new = NewAsset {
         enable_hls: query::bind_bool("enable_hls", fields.enable_hls.as_deref())?,
         enable_thumbnail: query::bind_bool("enable_thumbnail", fields.enable_thumbnail.as_deref())?,
+        user_metadata: user_metadata(fields.user_metadata.as_deref().unwrap_or_default())?,
         filename: fields.filename,
         part_filename: None,
     };
@@ -125,6 +128,20 @@ where
         },
         Some("multipart") => Err(Fault::MethodMultipart.into()),
         Some(_) => Err(Fault::Validation { field: "Method", tag: "oneof" }.into()),
+    }
+}
+
+/// One field of JSON text; empty is absent.
+fn user_metadata(text: &str) -> Result<KeptMetadata, Fault> {
+    if text.is_empty() {
+        return Ok(KeptMetadata::default());
+    }
+    match serde_json::from_str(text) {
+        Ok(metadata) => KeptMetadata::of(metadata),
+        Err(error) => Err(Fault::ParameterInvalid {
+            parameter: "user_metadata",
+            reason: format!("It is not the text of a JSON object: {error}."),
+        }),
     }
 }
 

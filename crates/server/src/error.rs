@@ -55,6 +55,7 @@ fn status(fault: &Fault) -> StatusCode {
         | Fault::ParameterInvalid { .. }
         | Fault::ParameterNotProvided { .. }
         | Fault::Validation { .. }
+        | Fault::IndexNameAlreadyExists { .. }
         | Fault::FileNotProvided
         | Fault::UrlNotProvided
         | Fault::MethodMultipart
@@ -88,7 +89,9 @@ fn status(fault: &Fault) -> StatusCode {
         | Fault::MediaUrlInvalid
         | Fault::UploadUrlInvalid => StatusCode::FORBIDDEN,
         Fault::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-        Fault::ResourceNotExist { .. } | Fault::EndpointNotExist => StatusCode::NOT_FOUND,
+        Fault::ResourceNotExist { .. } | Fault::EndpointNotExist | Fault::NotOffered { .. } => {
+            StatusCode::NOT_FOUND
+        }
         Fault::AssetInUse { .. } | Fault::AssetNotReady { .. } => StatusCode::CONFLICT,
         Fault::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
         Fault::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -185,6 +188,7 @@ mod tests {
                 resource_id: "6730aaaaaaaaaaaaaaaaaaaa".to_owned(),
                 collection_name: "assets",
             },
+            Fault::IndexNameAlreadyExists { index_name: "holidays".to_owned() },
             Fault::AssetInUse { asset_id: "6730aaaaaaaaaaaaaaaaaaaa".to_owned(), references: 2 },
             Fault::AssetNotReady { asset_id: "6730aaaaaaaaaaaaaaaaaaaa".to_owned(), status: "processing" },
             Fault::Unauthorized,
@@ -199,6 +203,7 @@ mod tests {
             Fault::ChunkCompleted { chunk_index: 3 },
             Fault::IdempotencyKeyReused,
             Fault::EndpointNotExist,
+            Fault::NotOffered { area: "search" },
             Fault::MethodNotAllowed { method: "PATCH".to_owned() },
             Fault::RangeNotSatisfiable { size: 1_853_871 },
             Fault::RequestTimeout,

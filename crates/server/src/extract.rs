@@ -5,8 +5,10 @@ use axum::{
     extract::{FromRequestParts, Path},
 };
 use http::{HeaderMap, header, request::Parts};
-use reelhouse_api::{AssetId, Fault, UploadId};
-use reelhouse_service::{Admission, ApiKey, Caller, IdempotencyKey, upload_not_found};
+use reelhouse_api::{AssetId, Fault, IndexId, IndexedAssetId, UploadId};
+use reelhouse_service::{
+    Admission, ApiKey, Caller, IdempotencyKey, index_not_found, indexed_asset_not_found, upload_not_found,
+};
 
 use crate::{App, error::Error};
 
@@ -92,6 +94,38 @@ impl<S: Send + Sync> FromRequestParts<S> for NamedUpload {
             return Err(upload_not_found("").into());
         };
         UploadId::parse(&text).map(Self).ok_or_else(|| upload_not_found(&text).into())
+    }
+}
+
+/// The index that a path names; like [`NamedAsset`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NamedIndex(pub(crate) IndexId);
+
+impl<S: Send + Sync> FromRequestParts<S> for NamedIndex {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let Ok(Path(text)) = parts.extract::<Path<String>>().await else {
+            return Err(index_not_found("").into());
+        };
+        IndexId::parse(&text).map(Self).ok_or_else(|| index_not_found(&text).into())
+    }
+}
+
+/// What of an index a path names; like [`NamedAsset`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NamedIndexedAsset(pub(crate) IndexId, pub(crate) IndexedAssetId);
+
+impl<S: Send + Sync> FromRequestParts<S> for NamedIndexedAsset {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let Ok(Path((index, id))) = parts.extract::<Path<(String, String)>>().await else {
+            return Err(index_not_found("").into());
+        };
+        let index = IndexId::parse(&index).ok_or_else(|| index_not_found(&index))?;
+        let id = IndexedAssetId::parse(&id).ok_or_else(|| indexed_asset_not_found(&id))?;
+        Ok(Self(index, id))
     }
 }
 

@@ -60,6 +60,12 @@ impl JsonBody {
         value.as_bool().ok_or_else(|| wrong(name, "It is neither true nor false."))
     }
 
+    /// An object, if it is there.
+    pub(crate) fn object(&self, name: &'static str) -> Result<Option<&Map<String, Value>>, Fault> {
+        let Some(value) = self.optional(name) else { return Ok(None) };
+        value.as_object().map(Some).ok_or_else(|| wrong(name, "It is not a JSON object."))
+    }
+
     /// A list that must be there.
     pub(crate) fn list(&self, name: &'static str) -> Result<&[Value], Fault> {
         let list = self.required(name)?.as_array().map(Vec::as_slice);

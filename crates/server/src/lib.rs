@@ -9,6 +9,7 @@ mod drain;
 mod error;
 mod extract;
 mod form;
+mod index_query;
 mod json;
 mod query;
 mod range;

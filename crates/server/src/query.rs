@@ -65,14 +65,14 @@ pub(crate) fn bind_bool(parameter: &'static str, text: Option<&str>) -> Result<b
 }
 
 /// One value, or the values of a JSON array of strings.
-fn values(parameter: &'static str, value: &str) -> Result<Vec<String>, Fault> {
+pub(crate) fn values(parameter: &'static str, value: &str) -> Result<Vec<String>, Fault> {
     if !value.trim_start().starts_with('[') {
         return Ok(vec![value.to_owned()]);
     }
     serde_json::from_str(value).map_err(|_| invalid(parameter, value, "is not a JSON array of strings"))
 }
 
-fn bounded(parameter: &'static str, count: usize) -> Result<(), Fault> {
+pub(crate) fn bounded(parameter: &'static str, count: usize) -> Result<(), Fault> {
     if count <= MAX_VALUES {
         return Ok(());
     }
@@ -87,7 +87,7 @@ fn number(parameter: &'static str, value: &str, max: u64) -> Result<u64, Fault> 
     }
 }
 
-fn invalid(parameter: &'static str, value: &str, why: &str) -> Fault {
+pub(crate) fn invalid(parameter: &'static str, value: &str, why: &str) -> Fault {
     let shown: String = value.chars().take(100).collect();
     Fault::ParameterInvalid { parameter, reason: format!("\"{shown}\" {why}.") }
 }

@@ -5,7 +5,7 @@ use reelhouse_api::{Asset, AssetId, Fault, Method, Page, PageInfo, RenditionStat
 use reelhouse_store::{AssetQuery, AssetRecord, Removal};
 
 use crate::{
-    Caller, IdempotencyKey, Service, Upload,
+    Caller, IdempotencyKey, KeptMetadata, Service, Upload,
     error::Result,
     filename,
     idempotency::Claim,
@@ -24,6 +24,8 @@ pub struct NewAsset {
     pub enable_hls: bool,
     /// Make it visible.
     pub enable_thumbnail: bool,
+    /// What the user wants kept with it.
+    pub user_metadata: KeptMetadata,
 }
 
 impl Service {
@@ -41,7 +43,8 @@ impl Service {
     ) -> Result<Asset> {
         let filename = filename::choose(new.filename.as_deref(), new.part_filename.as_deref())?;
         let arrived = upload.finish().await?;
-        let said = (&filename, new.enable_hls, new.enable_thumbnail, arrived.bytes.blake3());
+        let NewAsset { enable_hls, enable_thumbnail, user_metadata, .. } = &new;
+        let said = (&filename, enable_hls, enable_thumbnail, user_metadata, arrived.bytes.blake3());
         let claim = Claim::of(key, &said);
         if let Some(answer) = self.replay(caller, claim.as_ref()).await? {
             return Ok(answer);
@@ -130,7 +133,7 @@ impl Service {
             hls_folder: None,
             thumbnail_folder: None,
             error: None,
-            user_metadata: None,
+            user_metadata: new.user_metadata.clone().into_row(),
             technical_metadata: None,
         })
     }

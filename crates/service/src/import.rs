@@ -120,7 +120,8 @@ impl Service {
             .map_err(|why| Fault::ParameterInvalid { parameter: "url", reason: why.to_string() })?;
         // Before anything is fetched for it.
         filename::choose(new.filename.as_deref(), None)?;
-        let claim = Claim::of(key, &("url", url, &new.filename, new.enable_hls, new.enable_thumbnail));
+        let NewAsset { filename, part_filename: _, enable_hls, enable_thumbnail, user_metadata } = &new;
+        let claim = Claim::of(key, &("url", url, filename, enable_hls, enable_thumbnail, user_metadata));
         if let Some(answer) = self.replay(caller, claim.as_ref()).await? {
             return Ok(answer);
         }

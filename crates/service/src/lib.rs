@@ -10,11 +10,14 @@ mod error;
 mod filename;
 mod idempotency;
 mod import;
+mod indexed_assets;
+mod indexes;
 mod jobs;
 mod judge;
 mod keys;
 mod limits;
 mod media_urls;
+mod models;
 mod multipart;
 mod quota;
 mod rate;
@@ -22,6 +25,7 @@ mod service;
 mod signer;
 mod turns;
 mod upload;
+mod user_metadata;
 mod worker;
 
 pub use assets::{NewAsset, as_created};
@@ -30,6 +34,8 @@ pub use content::{Content, HLS_MASTER_FILE, Lifetime, Piece};
 pub use error::{Error, Result};
 pub use idempotency::IdempotencyKey;
 pub use import::ImportSettings;
+pub use indexed_assets::{NewIndexedAsset, indexed_asset_not_found};
+pub use indexes::index_not_found;
 pub use jobs::{HlsSettings, THUMBNAIL_FILE, VTT_FILE as STORYBOARD_FILE};
 pub use keys::Caller;
 pub use limits::{AudioLimits, ImageLimits, Limits, LimitsProfile, VideoLimits};
@@ -38,5 +44,9 @@ pub use multipart::{ChunkUpload, upload_not_found};
 pub use rate::Admission;
 pub use service::{Service, Settings};
 pub use upload::Upload;
+pub use user_metadata::KeptMetadata;
 
-pub use reelhouse_store::{ApiKey, AssetQuery, AssetRecord, Removal};
+pub use reelhouse_store::{
+    ApiKey, AssetQuery, AssetRecord, IndexQuery, IndexRecord, IndexedAssetQuery, IndexedAssetRecord,
+    MetadataFilter, Order, Range, Removal, SortBy,
+};

@@ -119,6 +119,40 @@ pub struct ImageLimits {
     pub formats: Option<Vec<String>>,
 }
 
+/// What of a file the limits look at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Judged<'a> {
+    pub(crate) kind: MediaKind,
+    /// MIME type from the bytes.
+    pub(crate) mime: &'a str,
+    /// Name of the format for people.
+    pub(crate) format: &'a str,
+    /// As it is shown; `None` for audio.
+    pub(crate) upright: Option<Resolution>,
+    /// Seconds.
+    pub(crate) duration: Option<f64>,
+}
+
+impl<'a> From<&'a Facts> for Judged<'a> {
+    fn from(facts: &'a Facts) -> Self {
+        let Facts { kind, mime, duration, upright, format, technical: _ } = facts;
+        Self { kind: *kind, mime, format, upright: *upright, duration: *duration }
+    }
+}
+
+/// Gives the same cap to files whichever way they come.
+macro_rules! one_max_size {
+    ($($limits:ident),*) => {$(
+        impl $limits {
+            pub(crate) fn set_max_size(&mut self, bytes: u64) {
+                (self.max_size, self.max_size_url, self.max_size_multipart) = (bytes, bytes, bytes);
+            }
+        }
+    )*};
+}
+
+one_max_size!(VideoLimits, AudioLimits, ImageLimits);
+
 /// A settings file cannot say "absent": 0 takes a bound away.
 fn zero_is_none<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
@@ -230,7 +264,13 @@ impl Limits {
     }
 
     /// The first fault of a file that decodes, in the order of the contract.
-    pub(crate) fn check(&self, facts: &Facts, method: Method, size: u64) -> Result<(), Fault> {
+    pub(crate) fn check<'a>(
+        &self,
+        facts: impl Into<Judged<'a>>,
+        method: Method,
+        size: u64,
+    ) -> Result<(), Fault> {
+        let facts = facts.into();
         // Again, with the kind that decoding found: a container's first bytes do not tell sound from picture.
         self.check_size(facts.kind, method, size)?;
         match facts.kind {
@@ -242,7 +282,7 @@ impl Limits {
 }
 
 impl VideoLimits {
-    fn check(&self, facts: &Facts) -> Result<(), Fault> {
+    fn check(&self, facts: Judged<'_>) -> Result<(), Fault> {
         let Some(current) = facts.upright else { return Err(Fault::VideoFileBroken) };
         let (short, long) = (current.width.min(current.height), current.width.max(current.height));
         let minimum = Resolution { width: self.min_side.unwrap_or(1), height: self.min_side.unwrap_or(1) };
@@ -275,7 +315,7 @@ impl VideoLimits {
 }
 
 impl AudioLimits {
-    fn check(&self, facts: &Facts) -> Result<(), Fault> {
+    fn check(&self, facts: Judged<'_>) -> Result<(), Fault> {
         match outside(facts.duration, self.min_duration, self.max_duration) {
             Some(Outside::Below { minimum, current }) => {
                 return Err(Fault::AudioDurationTooShort { minimum, current });
@@ -286,9 +326,9 @@ impl AudioLimits {
             None => {}
         }
         match &self.formats {
-            Some(formats) if !formats.iter().any(|format| format.eq_ignore_ascii_case(&facts.format)) => {
+            Some(formats) if !formats.iter().any(|format| format.eq_ignore_ascii_case(facts.format)) => {
                 Err(Fault::AudioFormatUnsupported {
-                    format: facts.format.clone(),
+                    format: facts.format.to_owned(),
                     supported_formats: formats.join(", "),
                 })
             }
@@ -298,11 +338,11 @@ impl AudioLimits {
 }
 
 impl ImageLimits {
-    fn check(&self, facts: &Facts) -> Result<(), Fault> {
+    fn check(&self, facts: Judged<'_>) -> Result<(), Fault> {
         if let Some(formats) = &self.formats
-            && !formats.iter().any(|format| format.eq_ignore_ascii_case(&facts.format))
+            && !formats.iter().any(|format| format.eq_ignore_ascii_case(facts.format))
         {
-            return Err(Fault::UnsupportedAssetType { asset_type: facts.mime.clone() });
+            return Err(Fault::UnsupportedAssetType { asset_type: facts.mime.to_owned() });
         }
         let Some(current) = facts.upright else { return Err(Fault::ImageInvalid) };
         match self.min_side {

@@ -11,8 +11,8 @@ use reelhouse_api::{
 use reelhouse_store::{ChunkRecord, IncomingChunk, RepeatedChunk, Reported, Slot, UploadSession};
 
 use crate::{
-    Caller, IdempotencyKey, MediaScope, NewAsset, Service, error::Result, filename, idempotency::Claim,
-    turns::Turn,
+    Caller, IdempotencyKey, KeptMetadata, MediaScope, NewAsset, Service, error::Result, filename,
+    idempotency::Claim, turns::Turn,
 };
 
 /// How long an upload can go on, in milliseconds.
@@ -51,11 +51,12 @@ impl Service {
         if let Some(answer) = self.replay(caller, claim.as_ref()).await? {
             return Ok(answer);
         }
-        let CreateUpload { filename, kind, total_size, enable_hls, enable_thumbnail, .. } = create;
+        let CreateUpload { filename, kind, total_size, enable_hls, enable_thumbnail, user_metadata } = create;
         let filename = filename::given(&filename)?;
         self.limits.check_size(kind, Method::Multipart, total_size)?;
         self.check_quota(caller, total_size).await?;
-        let new = NewAsset { enable_hls, enable_thumbnail, ..NewAsset::default() };
+        let user_metadata = KeptMetadata::of(user_metadata.unwrap_or_default())?;
+        let new = NewAsset { enable_hls, enable_thumbnail, user_metadata, ..NewAsset::default() };
         let asset = self.new_asset(caller, Method::Multipart, filename, &new)?;
         let session = UploadSession {
             id: self.next_id()?,

@@ -166,7 +166,10 @@ impl Upload {
     /// The whole file is here: its bytes, or the fault found on the way.
     pub(crate) async fn finish(mut self) -> Result<Arrived, Fault> {
         if self.size == 0 {
-            return Err(Fault::FileUnprocessable);
+            return Err(match self.method {
+                Method::Url => Fault::MediaUrlFileBroken,
+                Method::Direct | Method::Multipart => Fault::FileUnprocessable,
+            });
         }
         if self.sniffed.is_none() {
             self.decide_kind();

@@ -38,6 +38,8 @@ pub(crate) enum Done {
     Arrived(Box<AssetRecord>),
     /// The asset is not taken.
     Refused(AssetError),
+    /// The asset's places in indexes were seen to.
+    Indexed,
 }
 
 /// Why an attempt failed.
@@ -217,6 +219,12 @@ impl Service {
                     Ok(ended?)
                 }
             },
+            Done::Indexed => {
+                let ended = self.store.end_index_job(job).await?;
+                // If one came meanwhile, the job waits again.
+                self.jobs_pushed();
+                Ok(ended)
+            }
             Done::Refused(error) => {
                 tracing::info!(code = error.code, message = error.message, "an asset failed");
                 Ok(self.store.refuse_arrived(job, &error).await?)
@@ -231,7 +239,9 @@ impl Service {
         loop {
             ticks.tick().await;
             let until = self.clock.now_ms().saturating_add(millis(LEASE));
-            match self.store.renew_lease(job, Some(f64::from(*progress.borrow())), until).await {
+            // Copied: a guard kept while the store is waited for would lock out whoever tells the progress.
+            let done = f64::from(*progress.borrow());
+            match self.store.renew_lease(job, Some(done), until).await {
                 Ok(true) => ours_until = until,
                 Ok(false) => return,
                 Err(error) => {

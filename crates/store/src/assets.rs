@@ -1,8 +1,9 @@
 //! The rows of assets: reading them, and the one insert.
 
-use reelhouse_api::{AssetError, AssetId, MediaKind, Method, RenditionStatus, Status, TechnicalMetadata};
+use reelhouse_api::{
+    AssetError, AssetId, MediaKind, Method, RenditionStatus, Status, TechnicalMetadata, UserMetadata,
+};
 use serde::Serialize;
-use serde_json::{Map, Value};
 use sqlx::SqliteConnection;
 
 use crate::{
@@ -47,7 +48,7 @@ pub struct AssetRecord {
     /// Why it failed; only when it did.
     pub error: Option<AssetError>,
     /// What the user wants kept with it; `None` for nothing.
-    pub user_metadata: Option<Map<String, Value>>,
+    pub user_metadata: Option<UserMetadata>,
     /// What is known of the file.
     pub technical_metadata: Option<Box<TechnicalMetadata>>,
 }
@@ -210,7 +211,7 @@ pub(crate) async fn insert(tx: &mut SqliteConnection, asset: &AssetRecord) -> Re
 }
 
 /// As a column keeps it.
-fn json<T: Serialize>(asset: AssetId, value: Option<&T>) -> Result<Option<String>> {
+pub(crate) fn json<T: Serialize>(asset: AssetId, value: Option<&T>) -> Result<Option<String>> {
     let text = value.map(serde_json::to_string).transpose();
     text.map_err(|_| Error::Corrupt { table: "asset", id: asset.to_string() })
 }

@@ -14,6 +14,7 @@ use crate::{
     blobs::{BlobKey, blocking},
     error::{During, Result},
     folder_lock::FolderLock,
+    indexed_assets::DURATION_MS,
 };
 
 /// Something that is not as it must be.
@@ -48,6 +49,8 @@ pub enum Finding {
     AttemptLeftOver(PathBuf),
     /// An account's counters disagree with its rows.
     CountersDiffer(String),
+    /// An index's counters disagree with what is in it.
+    IndexCountersDiffer(String),
 }
 
 impl std::fmt::Display for Finding {
@@ -79,6 +82,9 @@ impl std::fmt::Display for Finding {
             }
             Self::CountersDiffer(account) => {
                 write!(f, "account {account}: counters disagree with its assets")
+            }
+            Self::IndexCountersDiffer(index) => {
+                write!(f, "index {index}: counters disagree with what is in it")
             }
         }
     }
@@ -266,6 +272,15 @@ impl Store {
         .fetch_all(self.db.readers())
         .await?;
         report.findings.extend(differing.into_iter().map(Finding::CountersDiffer));
+        let sql = format!(
+            "SELECT id FROM media_index LEFT JOIN (
+                 SELECT index_id, COUNT(*) AS videos, SUM({DURATION_MS}) AS ms FROM indexed_asset GROUP BY index_id
+             ) AS held ON held.index_id = media_index.id
+             WHERE video_count <> COALESCE(held.videos, 0) OR total_duration_ms <> COALESCE(held.ms, 0) ORDER BY id"
+        );
+        let differing: Vec<String> =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(self.db.readers()).await?;
+        report.findings.extend(differing.into_iter().map(Finding::IndexCountersDiffer));
         Ok(())
     }
 

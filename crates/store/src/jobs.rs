@@ -12,6 +12,7 @@ use crate::{
     accounts::hex,
     assets::become_failed,
     error::{Error, Result},
+    indexing,
 };
 
 /// Attempts that may fail before a job is given up.
@@ -118,6 +119,30 @@ pub(crate) async fn end(tx: &mut SqliteConnection, job: &JobRecord) -> Result<bo
     Ok(ended.rows_affected() > 0)
 }
 
+/// Whether a job is still the worker's.
+pub(crate) async fn is_held(tx: &mut SqliteConnection, job: &JobRecord) -> Result<bool> {
+    let held: Option<i64> =
+        sqlx::query_scalar("SELECT token FROM job WHERE id = $1 AND token = $2 AND state = 'running'")
+            .bind(&job.id)
+            .bind(job.token)
+            .fetch_optional(tx)
+            .await?;
+    Ok(held.is_some())
+}
+
+/// Lets a job wait for its turn again, uncounted; false when it is no longer the worker's.
+pub(crate) async fn release(tx: &mut SqliteConnection, job: &JobRecord) -> Result<bool> {
+    let released = sqlx::query(
+        "UPDATE job SET state = 'queued', worker = NULL, lease_until = NULL, progress = NULL
+         WHERE id = $1 AND token = $2 AND state = 'running'",
+    )
+    .bind(&job.id)
+    .bind(job.token)
+    .execute(tx)
+    .await?;
+    Ok(released.rows_affected() > 0)
+}
+
 /// Adds a job, in the transaction that needs it. One that is there already for the same thing stays as it is, unless it
 /// was given up.
 pub(crate) async fn push(
@@ -148,17 +173,20 @@ fn status_column(kind: JobKind) -> Option<&'static str> {
     match kind {
         JobKind::Hls => Some("hls_status"),
         JobKind::Thumbnail => Some("thumbnail_status"),
-        JobKind::Storyboard | JobKind::Import | JobKind::Examine => None,
+        JobKind::Storyboard | JobKind::Import | JobKind::Examine | JobKind::Index => None,
     }
 }
 
-/// Shows on the asset how far a job is.
+/// Shows on the asset, or on its places in indexes, how far a job is.
 pub(crate) async fn show(
     tx: &mut SqliteConnection,
     asset: AssetId,
     kind: JobKind,
     status: RenditionStatus,
 ) -> Result<()> {
+    if kind == JobKind::Index {
+        return indexing::show(tx, asset, status).await;
+    }
     if let Some(column) = status_column(kind) {
         let sql = format!("UPDATE asset SET {column} = $2 WHERE id = $1 AND {column} IS NOT NULL");
         sqlx::query(AssertSqlSafe(sql)).bind(asset.to_string()).bind(status.as_str()).execute(tx).await?;
@@ -295,14 +323,7 @@ impl Store {
     /// When the database fails.
     pub async fn release_job(&self, job: &JobRecord) -> Result<()> {
         let mut tx = self.db.write().await?;
-        sqlx::query(
-            "UPDATE job SET state = 'queued', worker = NULL, lease_until = NULL, progress = NULL
-             WHERE id = $1 AND token = $2 AND state = 'running'",
-        )
-        .bind(&job.id)
-        .bind(job.token)
-        .execute(&mut *tx)
-        .await?;
+        release(&mut tx, job).await?;
         Ok(tx.commit().await?)
     }
 

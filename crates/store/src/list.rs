@@ -12,7 +12,7 @@ use crate::{
 
 /// Filtered lists are counted up to here (or to the end of the page shown, if that is further): a count walks what it
 /// counts.
-const COUNTED: i64 = 10_000;
+pub(crate) const COUNTED: i64 = 10_000;
 /// Characters of a needle that the index of filenames can find.
 const TRIGRAM: usize = 3;
 
@@ -29,6 +29,37 @@ pub struct AssetQuery {
     pub asset_types: Option<Vec<MediaKind>>,
     /// Only names that contain this, in any case. Empty for no filter.
     pub filename: String,
+}
+
+/// What a list is sorted by; creation breaks ties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SortBy {
+    /// When it came to be.
+    #[default]
+    CreatedAt,
+    /// When it last changed.
+    UpdatedAt,
+}
+
+/// What comes first on a list: the newest, if nothing else is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Order {
+    /// What is compared.
+    pub by: SortBy,
+    /// The oldest first.
+    pub ascending: bool,
+}
+
+impl Order {
+    /// For tables whose key is the order of creation.
+    pub(crate) fn push(self, sql: &mut QueryBuilder<Sqlite>) {
+        sql.push(match (self.by, self.ascending) {
+            (SortBy::CreatedAt, false) => " ORDER BY seq DESC",
+            (SortBy::CreatedAt, true) => " ORDER BY seq",
+            (SortBy::UpdatedAt, false) => " ORDER BY updated_at DESC, seq DESC",
+            (SortBy::UpdatedAt, true) => " ORDER BY updated_at, seq",
+        });
+    }
 }
 
 impl Store {
@@ -52,7 +83,7 @@ impl Store {
 fn select_page(account: &str, query: &AssetQuery) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} FROM "));
     let order = push_matching(&mut sql, account, query);
-    let (limit, offset) = window(query);
+    let (limit, offset) = window(query.page, query.page_limit);
     sql.push(format!(" ORDER BY {order} DESC LIMIT ")).push_bind(limit).push(" OFFSET ").push_bind(offset);
     sql
 }
@@ -63,7 +94,7 @@ fn select_count(account: &str, query: &AssetQuery) -> QueryBuilder<Sqlite> {
         sql.push_bind(account.to_owned());
         return sql;
     }
-    let (limit, offset) = window(query);
+    let (limit, offset) = window(query.page, query.page_limit);
     let mut sql = QueryBuilder::new("SELECT COUNT(*) FROM (SELECT 1 FROM ");
     push_matching(&mut sql, account, query);
     sql.push(" LIMIT ").push_bind(offset.saturating_add(limit).saturating_add(1).max(COUNTED)).push(")");
@@ -71,9 +102,9 @@ fn select_count(account: &str, query: &AssetQuery) -> QueryBuilder<Sqlite> {
 }
 
 /// LIMIT and OFFSET of a page.
-fn window(query: &AssetQuery) -> (i64, i64) {
-    let limit = i64::from(query.page_limit);
-    let before = i64::try_from(query.page.saturating_sub(1)).unwrap_or(i64::MAX);
+pub(crate) fn window(page: u64, page_limit: u32) -> (i64, i64) {
+    let limit = i64::from(page_limit);
+    let before = i64::try_from(page.saturating_sub(1)).unwrap_or(i64::MAX);
     (limit, before.saturating_mul(limit))
 }
 
@@ -108,7 +139,7 @@ fn push_matching(sql: &mut QueryBuilder<Sqlite>, account: &str, query: &AssetQue
     if by_index { "asset_search.rowid" } else { "asset.seq" }
 }
 
-fn push_in(sql: &mut QueryBuilder<Sqlite>, column: &str, values: impl Iterator<Item = String>) {
+pub(crate) fn push_in(sql: &mut QueryBuilder<Sqlite>, column: &str, values: impl Iterator<Item = String>) {
     sql.push(" AND ").push(column).push(" IN (");
     let mut list = sql.separated(", ");
     values.for_each(|value| {
@@ -118,12 +149,12 @@ fn push_in(sql: &mut QueryBuilder<Sqlite>, column: &str, values: impl Iterator<I
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use sqlx::{AssertSqlSafe, Row};
 
     use super::*;
 
-    async fn plan(store: &Store, query: &QueryBuilder<Sqlite>) -> Vec<String> {
+    pub(crate) async fn plan(store: &Store, query: &QueryBuilder<Sqlite>) -> Vec<String> {
         let sql = format!("EXPLAIN QUERY PLAN {}", query.sql().as_str());
         let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(store.db.readers()).await.unwrap();
         rows.iter().map(|row| row.get("detail")).collect()

@@ -1,11 +1,12 @@
 //! How an asset goes: the only way out.
 
-use reelhouse_api::AssetId;
+use reelhouse_api::{AssetError, AssetId, Fault};
 
 use crate::{
     Store,
     blobs::{BlobKey, blocking},
     error::{Error, Result},
+    indexed_assets::asset_is_gone,
 };
 
 /// What became of a wish to delete.
@@ -49,6 +50,9 @@ impl Store {
             .bind(size.unwrap_or(0))
             .execute(&mut *tx)
             .await?;
+        // Its places in indexes stay, and say so.
+        let gone = Fault::ResourceNotExist { resource_id: id.to_string(), collection_name: "assets" };
+        asset_is_gone(&mut tx, id, &AssetError::from(&gone), now_ms).await?;
         // Whoever runs one will find that it is no longer theirs.
         sqlx::query("DELETE FROM job WHERE asset_id = $1").bind(id.to_string()).execute(&mut *tx).await?;
         tx.commit().await?;

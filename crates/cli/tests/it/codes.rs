@@ -213,6 +213,7 @@ async fn every_code_of_a_direct_upload() {
         "chunk_size_invalid",
         "endpoint_not_exist",
         "idempotency_key_reused",
+        "index_name_already_exists",
         "internal_error",
         "media_url_file_broken",
         "media_url_invalid",

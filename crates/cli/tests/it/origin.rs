@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
+    net::{TcpSocket, TcpStream},
 };
 
 /// A server of one file, which misbehaves as the path says: `/how/name`.
@@ -27,7 +27,11 @@ pub(crate) struct Origin {
 
 impl Origin {
     pub(crate) async fn of(file: Vec<u8>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        // So that what is counted as sent nearly is.
+        socket.set_send_buffer_size(256 << 10).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(64).unwrap();
         let origin = Self {
             address: listener.local_addr().unwrap(),
             file: Arc::new(file),
@@ -111,10 +115,15 @@ impl Origin {
                     .unwrap()
                     .1
                     .replace("%0A", "\n")
+                    .replace("%23", "#")
                     .replace("%3C", "<")
                     .replace("%3E", ">");
                 self.send(&mut stream, &ok(&format!("Content-Length: {}\r\n", text.len())), text.as_bytes())
                     .await
+            }
+            "live" => {
+                let text = "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6,\na.ts\n";
+                self.send(&mut stream, &ok(""), text.as_bytes()).await
             }
             "lengthless" => self.send(&mut stream, &ok(""), file).await,
             "chunked" => {

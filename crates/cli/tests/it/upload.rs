@@ -7,11 +7,10 @@ use reqwest::{
     multipart::{Form, Part},
 };
 use serde_json::Value;
-use sqlx::Connection;
 
 use crate::{
     harness::{TestServer, client, direct, direct_bytes, eventually, expect, expect_error},
-    media,
+    indexes, media,
 };
 
 fn file_part(path: &Path) -> Part {
@@ -239,15 +238,10 @@ async fn what_an_indexed_asset_refers_to_stays_unless_forced() {
     let server = TestServer::start();
     let asset = server.create(&media::png()).await;
     let id = asset["_id"].as_str().unwrap();
-    let database = format!("sqlite://{}/reelhouse.db", server.dir.path().display());
-    let mut connection = sqlx::SqliteConnection::connect(&database).await.unwrap();
-    for n in 0..2 {
-        sqlx::query("INSERT INTO indexed_asset (id, index_id, asset_id, created_at) VALUES ($1, 'i', $2, 0)")
-            .bind(n.to_string())
-            .bind(id)
-            .execute(&mut connection)
-            .await
-            .unwrap();
+    for name in ["one", "other"] {
+        let index = indexes::make(&server, name).await;
+        let path = format!("/v1.3/indexes/{index}/indexed-assets");
+        expect(202, server.json("POST", &path, &serde_json::json!({ "asset_id": id })).await).await;
     }
     for path in [format!("/v1.3/assets/{id}"), format!("/v1.3/assets/{id}?force=false")] {
         let message = expect_error(409, "asset_in_use", server.delete(&path).send().await.unwrap()).await;

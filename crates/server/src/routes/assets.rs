@@ -116,7 +116,7 @@ pub(super) async fn delete(
 
 impl App {
     /// What list and retrieve answer.
-    fn detail(&self, record: &AssetRecord, base: &str) -> AssetDetail {
+    pub(super) fn detail(&self, record: &AssetRecord, base: &str) -> AssetDetail {
         let url = |scope, path: &str| format!("{base}{}", self.service.media_url(scope, record.id, path));
         let made = |status, folder: &Option<String>, scope, file: &str| {
             let folder = folder.as_ref().filter(|_| status == RenditionStatus::Ready)?;

@@ -2,17 +2,23 @@
 
 mod assets;
 mod content;
+mod elsewhere;
 mod health;
+mod indexed_assets;
+mod indexes;
 mod media;
 mod multipart;
+mod user_metadata;
 
 use axum::{
     Router,
-    routing::{get, post, put},
+    routing::{get, patch, post, put},
 };
 use reelhouse_api::paths;
 
 use crate::App;
+
+pub(crate) use elsewhere::no_such_path;
 
 pub(crate) fn table() -> Router<App> {
     Router::new()
@@ -23,6 +29,20 @@ pub(crate) fn table() -> Router<App> {
         .route(paths::CHUNK, put(multipart::put_chunk))
         .route(paths::ASSET, get(assets::retrieve).delete(assets::delete))
         .route(paths::ASSET_CONTENT, get(content::download))
+        .route(
+            paths::ASSET_USER_METADATA,
+            patch(user_metadata::update).put(user_metadata::replace).delete(user_metadata::delete),
+        )
+        .route(paths::ASSET_INDEXED_ASSETS, get(indexed_assets::list_by_asset))
+        .route(paths::INDEXES, get(indexes::list).post(indexes::create))
+        .route(paths::INDEX, get(indexes::retrieve).put(indexes::rename).delete(indexes::delete))
+        .route(paths::INDEXED_ASSETS, get(indexed_assets::list).post(indexed_assets::create))
+        .route(
+            paths::INDEXED_ASSET,
+            get(indexed_assets::retrieve).patch(indexed_assets::update).delete(indexed_assets::delete),
+        )
+        .route(paths::ASSET_TRANSCRIPTION, get(elsewhere::transcription))
+        .route(paths::ASSET_ENTITIES, get(elsewhere::entities))
         .route(paths::MEDIA, get(media::media))
         .route(paths::HEALTHZ, get(health::alive))
         .route(paths::READYZ, get(health::ready))

@@ -49,7 +49,7 @@ fn read_create(body: &JsonBody) -> Result<CreateUpload, Fault> {
         total_size: body.count("total_size")?,
         enable_hls: body.flag("enable_hls")?,
         enable_thumbnail: body.flag("enable_thumbnail")?,
-        user_metadata: None,
+        user_metadata: body.object("user_metadata")?.cloned(),
     })
 }
 

@@ -4,6 +4,7 @@
 mod examine;
 mod hls;
 mod import;
+mod index;
 mod storyboard;
 mod thumbnail;
 
@@ -38,6 +39,7 @@ pub(crate) async fn run(service: &Service, job: &JobRecord, progress: &Progress)
     match job.kind {
         JobKind::Import => import::run(service, job, asset, progress).await,
         JobKind::Examine => examine::run(service, asset).await,
+        JobKind::Index => index::run(service, job, &asset).await,
         JobKind::Hls | JobKind::Thumbnail | JobKind::Storyboard => make(service, job, asset, progress).await,
     }
 }
@@ -60,7 +62,7 @@ async fn make(
         JobKind::Hls => hls::make(service, &input, folder, progress).await?,
         JobKind::Thumbnail => thumbnail::make(service, &input, folder).await?,
         JobKind::Storyboard => storyboard::make(service, &input, folder).await?,
-        JobKind::Import | JobKind::Examine => String::new(),
+        JobKind::Import | JobKind::Examine | JobKind::Index => String::new(),
     };
     Ok(Done::Made { attempt, details })
 }

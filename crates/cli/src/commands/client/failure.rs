@@ -88,7 +88,7 @@ pub(crate) fn exit_code(error: &Error) -> u8 {
         }
         Error::Api(api) => match api.status {
             401 | 403 => NOT_PERMITTED,
-            404 => NO_SUCH_ASSET,
+            404 if api.code == ErrorCode::ResourceNotExist => NO_SUCH_ASSET,
             408 | 429 | 503 => UNREACHABLE,
             _ => FAILED,
         },

@@ -1,5 +1,3 @@
-//! Uploads two files, lists, downloads, deletes.
-
 use std::path::Path;
 
 use futures_util::TryStreamExt;
