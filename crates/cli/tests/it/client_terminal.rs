@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::Read,
+    num::NonZero,
     process::Stdio,
 };
 
@@ -54,7 +55,8 @@ async fn shown(server: &TestServer, folder: &TempDir, columns: u16, words: &[&st
     drop(command);
     let mut terminal = File::from(terminal);
     tokio::task::spawn_blocking(move || {
-        let mut parser = vt100::Parser::new(ROWS, columns, 0);
+        let of = |size| NonZero::new(size).unwrap();
+        let mut parser = vt100::Parser::new(of(ROWS), of(columns), 0);
         let (mut screens, mut raw, mut piece) = (Vec::new(), Vec::new(), [0; 64 * 1024]);
         // Ends with an error when the other side is closed.
         while let Ok(length @ 1..) = terminal.read(&mut piece) {
