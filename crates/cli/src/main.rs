@@ -6,7 +6,7 @@ mod settings;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use settings::{FolderArgs, SettingsArgs};
 
@@ -50,6 +50,12 @@ enum Command {
     },
     /// Check that every asset has its bytes and every byte its asset. Changes nothing; exit code 1 if something is wrong.
     Doctor(FolderArgs),
+    #[command(flatten)]
+    Client(commands::client::Command),
+    /// Completions of this command for a shell, on standard output.
+    Completions(commands::manual::CompletionsArgs),
+    /// The manual page of this command, on standard output.
+    Man(commands::manual::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -83,6 +89,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Keys { folder, command } => commands::keys::run(folder.load()?, command).await,
             Command::Accounts { folder, command } => commands::accounts::run(folder.load()?, command).await,
             Command::Doctor(args) => commands::doctor::run(args.load()?).await,
+            Command::Client(command) => commands::client::run(command).await,
+            Command::Completions(args) => Ok(commands::manual::completions(&args, Cli::command())),
+            Command::Man(args) => commands::manual::man(args, Cli::command()),
         }
     })?;
     // What is still blocked on a dead client or disk must not keep the process.

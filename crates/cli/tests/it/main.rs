@@ -5,6 +5,12 @@
 mod accounts;
 mod chunks;
 mod chunks_model;
+mod client_cli;
+mod client_command;
+mod client_kill;
+mod client_readme;
+mod client_sdk;
+mod client_terminal;
 mod codes;
 mod content;
 mod crash;
