@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 
 export const ran = join(dirname(fileURLToPath(import.meta.url)), ".ran");
 /** The parts of an SDK that this server answers. */
-const areas = ["assets", "indexes", "indexes.indexedAssets"];
+const areas = ["assets", "indexes", "indexes.indexedAssets", "multipartUpload"];
 
 /** A client that notes what is called on it, for the run of one file of tests; `done()` keeps the notes. */
 export function watch(client, sdk, file) {

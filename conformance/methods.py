@@ -7,7 +7,7 @@ import re
 
 RAN = pathlib.Path(__file__).resolve().parent / ".ran"
 # The parts of the SDK that this server answers.
-AREAS = ["assets", "indexes", "indexes.indexed_assets"]
+AREAS = ["assets", "indexes", "indexes.indexed_assets", "multipart_upload"]
 
 
 def camel(name):

@@ -105,3 +105,28 @@ async fn what_cannot_be_kept_changes_nothing() {
         assert_eq!(message, format!("Resource with id {unknown} does not exist in assets."));
     }
 }
+
+/// An upload in chunks has it from its first moment on; a key for another request is not this one's.
+#[tokio::test]
+async fn it_is_part_of_what_a_create_says() {
+    let server = TestServer::start();
+    let given = json!({ "z": 1, "a": "b", "no": "" });
+    let upload =
+        json!({ "filename": "a.mp4", "type": "video", "total_size": 10_000_000, "user_metadata": given });
+    let path = "/v1.3/assets/multipart-uploads";
+    let begun = expect(201, server.json("POST", path, &upload).await).await;
+    let id = begun["asset_id"].as_str().unwrap();
+    assert_eq!(kept(&server, id).await, Some(json!({ "z": 1, "a": "b" })));
+    done(change(&server, "PATCH", id, r#"{"user_metadata": {"z": null}}"#).await).await;
+    assert_eq!(kept(&server, id).await, Some(json!({ "a": "b" })));
+    let bad = json!({ "filename": "a.mp4", "type": "video", "total_size": 1, "user_metadata": { "a": {} } });
+    expect_error(400, "parameter_invalid", server.json("POST", path, &bad).await).await;
+
+    let create = async |metadata: &'static str| {
+        let form = direct(&media::png()).text("user_metadata", metadata);
+        server.post(form).header("idempotency-key", "one").send().await.unwrap()
+    };
+    let first = expect(201, create(r#"{"a": 1}"#).await).await;
+    assert_eq!(expect(201, create(r#"{"a": 1}"#).await).await, first);
+    expect_error(422, "idempotency_key_reused", create(r#"{"a": 2}"#).await).await;
+}
