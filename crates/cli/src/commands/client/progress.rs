@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, Once, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -82,11 +82,14 @@ impl Row {
     pub(crate) fn follow(&self, then: &'static str) -> impl Fn(Progress) + Send + Sync + use<> {
         let (bar, name) = (self.bar.clone(), self.name.clone());
         let lines = Mutex::new(Lines { begin: None, last: Instant::now() });
+        let begin = Once::new();
         move |progress| match &bar {
             Some(bar) if Some(progress.done) >= progress.total => waits(Some(bar), then),
             Some(bar) => {
                 bar.set_style(moving());
                 bar.set_position(progress.done);
+                // What was there before is no speed.
+                begin.call_once(|| bar.reset_eta());
             }
             None => {
                 let line = lines.lock().unwrap_or_else(PoisonError::into_inner).after(progress);
