@@ -25,7 +25,8 @@ pub(crate) fn meant(words: &[String]) -> anyhow::Result<Vec<PathBuf>> {
     }
     // Below `.`, the dot says nothing.
     files.iter_mut().for_each(|path| *path = path.strip_prefix(".").unwrap_or(path).to_owned());
-    files.retain(|path| seen.insert(path.clone()));
+    // Patterns follow links, which may lead in a circle.
+    files.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
     ensure!(!files.is_empty(), "there are no media files in {}", words.join(", "));
     Ok(files)
 }
