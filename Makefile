@@ -13,6 +13,7 @@ test: lint unit conformance playback
 lint:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps -p reelhouse-api -p reelhouse-client
 
 unit: ffmpeg
 	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples

@@ -12,7 +12,7 @@ use settings::{FolderArgs, SettingsArgs};
 
 /// Self-hosted media assets: upload video, audio and images; play, show, list them; lose none.
 #[derive(Parser)]
-#[command(version, max_term_width = 100)]
+#[command(name = "reelhouse", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
