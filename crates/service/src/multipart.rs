@@ -12,7 +12,7 @@ use reelhouse_store::{ChunkRecord, IncomingChunk, RepeatedChunk, Reported, Slot,
 
 use crate::{
     Caller, IdempotencyKey, KeptMetadata, MediaScope, NewAsset, Service, error::Result, filename,
-    idempotency::Claim, turns::Turn,
+    idempotency::Claim,
 };
 
 /// How long an upload can go on, in milliseconds.
@@ -272,15 +272,19 @@ impl Service {
             return Err(wrong_size(index, len, declared.to_string()).into());
         }
         let turn = self.chunk_turns.wait((id, index)).await;
-        let blobs = self.store.blobs();
+        // The turn ends when nothing can be written any more, also when the client is gone before.
+        let (blobs, asset, held) = (self.store.blobs(), session.asset_id, Box::new(turn));
         let bytes = match self.store.slot(&session, index, self.clock.now_ms()).await? {
-            Slot::Empty => ChunkBytes::New(blobs.write_incoming(session.asset_id, offset).await?),
+            Slot::Empty => blobs.write_incoming(asset, offset, held).await?.map(ChunkBytes::New),
             Slot::Received(etag) | Slot::Completed(etag) => {
-                ChunkBytes::Again(blobs.repeat_incoming(session.asset_id, offset).await?, etag)
+                let repeated = blobs.repeat_incoming(asset, offset, held).await?;
+                repeated.map(|chunk| ChunkBytes::Again(chunk, etag))
             }
             Slot::Closed => return Err(self.not_active(&session).into()),
         };
-        Ok(ChunkUpload { service: self.clone(), session, index, len, arrived: 0, bytes, _turn: turn })
+        // Deleted, or decided, this moment.
+        let bytes = bytes.ok_or(Fault::UploadUrlInvalid)?;
+        Ok(ChunkUpload { service: self.clone(), session, index, len, arrived: 0, bytes })
     }
 
     async fn session(&self, caller: &Caller, id: UploadId) -> Result<UploadSession> {
@@ -331,7 +335,6 @@ pub struct ChunkUpload {
     len: u64,
     arrived: u64,
     bytes: ChunkBytes,
-    _turn: Turn<(UploadId, u64)>,
 }
 
 #[derive(Debug)]
@@ -389,7 +392,7 @@ impl ChunkUpload {
         {
             self.rewrite().await?;
         }
-        let Self { service, session, index, bytes, _turn, .. } = self;
+        let Self { service, session, index, bytes, .. } = self;
         let chunk = match bytes {
             ChunkBytes::Again(_, etag) => return Ok(etag),
             ChunkBytes::New(chunk) => chunk,

@@ -50,7 +50,7 @@ impl Store {
     /// Makes a whole, flushed incoming file the original of its asset, which is ready from then on, and ends the job.
     /// False when the job is no longer the worker's; then nothing of it shows.
     ///
-    /// The file is moved before the commit. A crash in between is mended by the job's next attempt, which takes it back.
+    /// The file is moved before the commit. A crash in between is mended by the job's next attempt, which finds it there.
     ///
     /// # Errors
     /// When the database or the folder fails, or the account's quota is reached.

@@ -60,7 +60,11 @@ pub(crate) async fn run(
     let record = record.ok_or_else(|| JobError::Fail("it is not known where it comes from".to_owned()))?;
     let given = record.url.clone();
     let url = PublicUrl::parse(&given).map_err(|error| JobError::Fail(error.to_string()))?;
-    let (file, received) = service.store.blobs().resume_incoming(asset.id, record.received).await?;
+    let Some((file, received)) = service.store.blobs().resume_incoming(asset.id, record.received).await?
+    else {
+        // All of it was here when an attempt died.
+        return examine::run(service, asset).await;
+    };
     let noted = Instant::now();
     let mut transfer = Transfer { service, job, progress, url, record, file, received, noted };
     let timeout = i64::try_from(service.imports.settings.timeout.as_millis()).unwrap_or(i64::MAX);
