@@ -205,26 +205,6 @@ async fn who_stops_waiting_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn no_thumbnail_by_any_of_them() {
-    for does in ["exit 0", "exit 1", "exec -a MARK sleep 1000", "exec -a MARK yes", "kill -9 $PPID"] {
-        let folder = tempfile::tempdir().unwrap();
-        let mark = folder.path().file_name().unwrap().to_str().unwrap().to_owned();
-        let config = Config {
-            ffmpeg: script(folder.path(), &does.replace("MARK", &mark)),
-            picture_timeout: Duration::from_secs(1),
-            ..Config::default()
-        };
-        let media = Media::start(config).await.unwrap();
-        let source = made("victim.avi", "-f lavfi -i testsrc2=size=64x64:rate=10:duration=1 -c:v mpeg4");
-        let facts = facts(&media, &source).await;
-        let out = folder.path().join("out.jpg");
-        let made = media.thumbnail(&source, facts.kind, &facts.technical, &out).await;
-        assert!(matches!(made, Err(Error::Ffmpeg(_))), "{does}: {made:?}");
-        assert!(!out.exists() && left(&mark).is_empty(), "{does}: {:?}", left(&mark));
-    }
-}
-
-#[tokio::test]
 async fn it_is_not_ffmpeg() {
     let config = |ffmpeg: &str| Config { ffmpeg: ffmpeg.into(), ..Config::default() };
     for program in ["/nowhere/ffmpeg", "/bin/true", "/bin/false", "ffprobe"] {
