@@ -71,7 +71,7 @@ pub(crate) fn probe(input: Input, mime: Option<&str>) -> Result<Probe, Refused> 
     let end = |from: Option<f64>| -> Option<f64> {
         let mut file = again().ok()?;
         file.only(main, false);
-        ends(&mut file, from).ends.remove(&main)
+        ends(&mut file, from, false).ends.remove(&main)
     };
     probe.end = match probe.seconds() {
         None => end(None),
@@ -94,7 +94,7 @@ pub(crate) fn timings(input: Input, seconds: Option<f64>) -> Result<Timings, Ref
     let span = |track: Track<'_>| (track.index(), Span { start: track.start(), duration: track.seconds() });
     let tracks: BTreeMap<u32, Span> = file.tracks().take(MAX_TRACKS).map(span).collect();
     let from = whole.duration.or(seconds).map(|seconds| whole.start.unwrap_or(0.0) + seconds - TAIL_SECONDS);
-    Ok(Timings { whole, tracks, ..ends(&mut file, from.filter(|from| *from > 0.0)) })
+    Ok(Timings { whole, tracks, ..ends(&mut file, from.filter(|from| *from > 0.0), true) })
 }
 
 /// Tracks of which a frame decodes, among the first packets of all or one.
@@ -135,8 +135,9 @@ fn decode(file: &mut libav::Input, packets: usize, only: Option<u32>) -> libav::
     Ok(decoded)
 }
 
-/// When the last packets end, of those from a moment on or of all.
-fn ends(file: &mut libav::Input, from: Option<f64>) -> Timings {
+/// When the last packets end, of those from a moment on or of all; perhaps also of those that do not say when they are
+/// shown.
+fn ends(file: &mut libav::Input, from: Option<f64>, untimed: bool) -> Timings {
     let mut timings = Timings::default();
     let Ok(mut packet) = Packet::new() else { return timings };
     if let Some(from) = from
@@ -151,7 +152,8 @@ fn ends(file: &mut libav::Input, from: Option<f64>) -> Timings {
         if shown.is_none() && decoded.is_some() {
             timings.untimed.insert(packet.track());
         }
-        if let Some(time) = shown.or(decoded) {
+        // A promise is held to what is shown, a measure takes what there is.
+        if let Some(time) = shown.or(decoded.filter(|_| untimed)) {
             let ends = last.entry(packet.track()).or_default();
             ends.push_back(time + packet.seconds(&track).unwrap_or(0.0));
             if ends.len() > TAIL_PACKETS {
