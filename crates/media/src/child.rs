@@ -19,7 +19,7 @@ use tokio::{
     process::Child,
     runtime::Handle,
     sync::oneshot,
-    time::timeout,
+    time::sleep,
 };
 
 use crate::process::{Bounds, Walls, be_first_to_die};
@@ -30,8 +30,8 @@ const TAIL: usize = 4096;
 /// What a child may use.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Wall clock.
-    pub(crate) time: Duration,
+    /// Wall clock; `None` for as long as it is wanted.
+    pub(crate) time: Option<Duration>,
     /// What is kept of standard output.
     pub(crate) output: Output,
     /// Of the system.
@@ -183,9 +183,8 @@ impl Running {
     ) {
         let ended = tokio::select! {
             Ok(reason) = stop => Ok(Ended::Killed(reason)),
-            ended = timeout(limits.time, self.exited(limits.output)) => {
-                ended.unwrap_or(Ok(Ended::Killed("it took too long")))
-            }
+            ended = self.exited(limits.output) => ended,
+            () = passed(limits.time) => Ok(Ended::Killed("it took too long")),
             () = answer.closed() => Ok(Ended::Killed("nobody waits for it")),
         };
         let Self { group, mut child } = self;
@@ -215,6 +214,14 @@ impl Running {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Returns after a time, if there is one: a timer that never fires is none.
+async fn passed(time: Option<Duration>) {
+    match time {
+        Some(time) => sleep(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -180,7 +180,7 @@ pub(crate) const TELL: [&str; 4] = ["-progress", "pipe:1", "-stats_period", "0.5
 fn limits(config: &Config, time: Duration, output: Output) -> Limits {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     Limits {
-        time,
+        time: Some(time),
         output,
         bounds: Bounds {
             cpu_seconds: time.as_secs().saturating_add(1).saturating_mul(cores),

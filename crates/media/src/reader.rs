@@ -270,7 +270,7 @@ async fn run(spawner: &Spawner, program: &Path, jail: Jail, is: &watch::Sender<L
     #[expect(clippy::disallowed_methods, reason = "this room starts the children")]
     let mut command = Command::new(program);
     command.arg(jail.as_str()).current_dir("/");
-    let limits = Limits { time: Duration::MAX, output: Output::Tail, bounds: Bounds::NONE, niceness: 0 };
+    let limits = Limits { time: None, output: Output::Tail, bounds: Bounds::NONE, niceness: 0 };
     let socket = UnixDatagram::from_std(StdUnixDatagram::from(ours))?;
     is.send_replace(Line::Open(Arc::new(socket)));
     spawner.run(command, Stdio::from(its), limits, Held::Free).await

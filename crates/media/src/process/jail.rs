@@ -129,7 +129,7 @@ const SYSTEM: [&str; 17] = [
 ];
 
 /// System calls of a reader: memory, its descriptors, time, chance, its end. What else it calls is "not permitted".
-const READER: [libc::c_long; 24] = [
+const READER: [libc::c_long; 26] = [
     libc::SYS_read,
     libc::SYS_readv,
     libc::SYS_pread64,
@@ -148,7 +148,10 @@ const READER: [libc::c_long; 24] = [
     libc::SYS_clock_gettime,
     libc::SYS_gettimeofday,
     libc::SYS_getpid,
+    libc::SYS_getppid,
     libc::SYS_gettid,
+    // Without it, the handler of a crash cannot let go, and the crash goes on for ever.
+    libc::SYS_rt_sigaction,
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,
     libc::SYS_sigaltstack,

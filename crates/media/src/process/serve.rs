@@ -24,7 +24,7 @@ use rustix::{
 
 use super::{
     Order, Refused, Reply, Request, Trial,
-    fork::{Side, end, fork},
+    fork::{Side, close_all_but_the_first_three, end, fork},
     jail::{Bounds, Jail, Raised, Walls, be_first_to_die},
 };
 
@@ -53,6 +53,7 @@ pub fn serve(version: &str, handler: Handler) -> ExitCode {
 }
 
 fn orders(jail: Jail, version: &str, handler: Handler) -> io::Result<()> {
+    close_all_but_the_first_three();
     let own = getpid();
     // A fork's copy of them is its own.
     let mut walls = Walls::of_reader(jail)?;

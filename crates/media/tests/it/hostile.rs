@@ -22,8 +22,8 @@ fn script(folder: &Path, does: &str) -> PathBuf {
     path
 }
 
-struct Outcome {
-    error: Error,
+pub(crate) struct Outcome {
+    pub(crate) error: Error,
     took: Duration,
     /// Command lines of processes that are still there.
     left: Vec<String>,
@@ -39,7 +39,7 @@ impl Outcome {
 }
 
 /// Runs it in place of ffmpeg. What it starts carries the folder's name in its arguments, and so is found.
-async fn run(does: &str) -> Outcome {
+pub(crate) async fn run(does: &str) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let mark = folder.path().file_name().unwrap().to_str().unwrap().to_owned();
     let program = script(folder.path(), &does.replace("MARK", &mark));
