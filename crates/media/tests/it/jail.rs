@@ -64,7 +64,7 @@ async fn hostile() -> Media {
     let reader = own.ancestors().nth(2).unwrap().join("examples/hostile-reader");
     Media::start(Config {
         reader,
-        reader_memory: 1 << 30,
+        reader_memory: 256 << 20,
         probe_timeout: Duration::from_secs(2),
         ..Config::default()
     })
