@@ -4,6 +4,7 @@ use std::{
     future::Future,
     io,
     os::unix::process::{CommandExt, ExitStatusExt},
+    path::Path,
     pin::pin,
     process::{Command, ExitStatus, Stdio},
     sync::{Arc, mpsc},
@@ -125,12 +126,10 @@ impl Spawner {
         keep: Keep,
         stop: impl Future<Output = &'static str>,
     ) -> io::Result<Ended> {
-        command.stdin(input).stderr(Stdio::piped()).env_clear().process_group(0);
+        command.stdin(input).stderr(Stdio::piped()).process_group(0);
         if !matches!(limits.output, Output::Elsewhere) {
             command.stdout(Stdio::piped());
         }
-        // Each arena reserves address space, and there would be eight for each core.
-        command.env("MALLOC_ARENA_MAX", "2");
         confine(&mut command, limits, held);
         let gone = || io::Error::other("the spawner is gone");
         let (answer, ended) = oneshot::channel();
@@ -146,6 +145,15 @@ impl Spawner {
         }
         ended.await.map_err(|_| gone())?
     }
+}
+
+/// A command with an environment that is empty but for what bounds it.
+pub(crate) fn command(program: &Path) -> Command {
+    #[expect(clippy::disallowed_methods, reason = "this room starts the children")]
+    let mut command = Command::new(program);
+    // Each arena reserves address space, and there would be eight for each core.
+    command.env_clear().env("MALLOC_ARENA_MAX", "2");
+    command
 }
 
 fn serve(queue: &mpsc::Receiver<Request>, runtime: &Handle) {

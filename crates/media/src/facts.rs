@@ -58,8 +58,8 @@ fn main<'a>(mut streams: impl Iterator<Item = &'a Stream> + Clone) -> Option<&'a
 
 /// What the file is, if it is whole.
 pub(crate) fn read(probe: &Probe, sniffed: &Sniffed) -> Result<Facts, Error> {
-    let (mut facts, main) = headers(probe, sniffed)?;
-    if !probe.decoded.contains(&main) {
+    let mut facts = headers(probe, sniffed)?;
+    if !probe.decodes {
         return Err(broken(facts.kind, "no frame of the main track decodes"));
     }
     let end = probe.end.filter(|end| end.abs() < MAX_SECONDS);
@@ -76,12 +76,12 @@ pub(crate) fn read(probe: &Probe, sniffed: &Sniffed) -> Result<Facts, Error> {
     Ok(facts)
 }
 
-/// What the headers say, and the index of the track that the file is judged by.
-fn headers(probe: &Probe, sniffed: &Sniffed) -> Result<(Facts, u32), Error> {
+/// What the headers say.
+fn headers(probe: &Probe, sniffed: &Sniffed) -> Result<Facts, Error> {
     let (video, audio) = (main(probe.videos()), main(probe.audios()));
-    let (kind, judged) = match (video, audio) {
-        (Some(video), _) => (MediaKind::Video, video),
-        (None, Some(audio)) => (MediaKind::Audio, audio),
+    let kind = match (video, audio) {
+        (Some(_), _) => MediaKind::Video,
+        (None, Some(_)) => MediaKind::Audio,
         (None, None) => return Err(unreadable(sniffed, "neither picture nor sound")),
     };
     let upright = match video {
@@ -97,7 +97,7 @@ fn headers(probe: &Probe, sniffed: &Sniffed) -> Result<(Facts, u32), Error> {
         MediaKind::Video | MediaKind::Image => probe.format.name.clone(),
     };
     let technical = metadata(probe, video, audio, &mime);
-    Ok((Facts { kind, mime, duration, upright, format, technical }, judged.index))
+    Ok(Facts { kind, mime, duration, upright, format, technical })
 }
 
 /// What the limits call an audio format. MP3, FLAC and WAV are files of that kind; elsewhere the codec has the name,
@@ -391,8 +391,7 @@ mod tests {
     const MP4: Sniffed = Sniffed::Media { kind: MediaKind::Video, mime: "video/mp4" };
 
     fn probe(format: ProbeFormat, streams: Vec<Stream>) -> Probe {
-        let decoded = streams.iter().map(|stream| stream.index).collect();
-        Probe { format, streams, decoded, ..Probe::default() }
+        Probe { format, streams, decodes: true, ..Probe::default() }
     }
 
     fn picture() -> Stream {
@@ -478,7 +477,7 @@ mod tests {
         assert_eq!(flv(Some(5.0), Some(5.8), false).unwrap(), Some(5.0));
         assert!(flv(Some(5.0), Some(5.4), false).is_err() && flv(Some(5.0), None, false).is_err());
         assert_eq!(flv(Some(5.0), None, true).unwrap(), Some(5.0));
-        let silent = Probe { decoded: [1].into(), ..probe(lasting(5.0), vec![picture()]) };
+        let silent = Probe { decodes: false, ..probe(lasting(5.0), vec![picture()]) };
         assert!(matches!(read(&silent, &MP4), Err(Error::Broken { .. })));
     }
 

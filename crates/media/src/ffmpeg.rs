@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     Config, Error,
-    child::{Ended, Held, Limits, Output, Spawner, describe},
+    child::{self, Ended, Held, Limits, Output, Spawner, describe},
     probe::{DEMUXERS, NICENESS, file_url},
     process::{Bounds, Walls},
 };
@@ -80,8 +80,7 @@ pub(crate) fn find(program: &Path) -> PathBuf {
 /// Runs the program once, before anything depends on it, the way it will be run.
 pub(crate) async fn check_installed(spawner: &Spawner, config: &Config) -> Result<Abilities, Error> {
     let not_installed = |reason: String| Error::NotInstalled { program: config.ffmpeg.clone(), reason };
-    #[expect(clippy::disallowed_methods, reason = "this room starts the children")]
-    let mut command = Command::new(&config.ffmpeg);
+    let mut command = child::command(&config.ffmpeg);
     command.arg("-version");
     let limits = limits(config, config.probe_timeout, Output::Whole(1 << 20));
     let walls = Walls::of_command(config.jail, &config.ffmpeg, None, None)?;
@@ -103,8 +102,7 @@ pub(crate) async fn check_installed(spawner: &Spawner, config: &Config) -> Resul
 
 /// The command, before its inputs and outputs.
 pub(crate) fn command(config: &Config) -> Command {
-    #[expect(clippy::disallowed_methods, reason = "this room starts the children")]
-    let mut command = Command::new(&config.ffmpeg);
+    let mut command = child::command(&config.ffmpeg);
     command.args(["-nostdin", "-hide_banner", "-v", "error", "-y"]);
     command
 }

@@ -10,7 +10,7 @@ use std::{
         unix::net::{UnixDatagram as StdUnixDatagram, UnixStream as StdUnixStream},
     },
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
     sync::Arc,
     time::Duration,
 };
@@ -33,7 +33,7 @@ use tokio::{
 
 use crate::{
     Config, Error,
-    child::{Ended, Held, Limits, Output, Spawner, describe},
+    child::{Ended, Held, Limits, Output, Spawner, command, describe},
     probe::open,
     process::{Bounds, DESCRIPTORS, Jail, MAX_ORDER, Order, Refused, Request, Trial, read},
 };
@@ -267,8 +267,7 @@ async fn keep(spawner: Spawner, program: PathBuf, jail: Jail, is: watch::Sender<
 async fn run(spawner: &Spawner, program: &Path, jail: Jail, is: &watch::Sender<Line>) -> io::Result<Ended> {
     let (ours, its) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     rustix::io::ioctl_fionbio(&ours, true)?;
-    #[expect(clippy::disallowed_methods, reason = "this room starts the children")]
-    let mut command = Command::new(program);
+    let mut command = command(program);
     command.arg(jail.as_str()).current_dir("/");
     let limits = Limits { time: None, output: Output::Tail, bounds: Bounds::NONE, niceness: 0 };
     let socket = UnixDatagram::from_std(StdUnixDatagram::from(ours))?;

@@ -26,7 +26,7 @@ pub struct Order {
 /// What is asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Request {
-    /// All that its headers say, and whether its first frames decode: a [`Probe`].
+    /// All that its headers say, and whether it decodes: a [`Probe`].
     Probe {
         /// What the first bytes promise.
         mime: Option<String>,
@@ -100,8 +100,8 @@ pub struct Probe {
     pub format: ProbeFormat,
     /// In file order.
     pub streams: Vec<ProbeTrack>,
-    /// Tracks of which a frame decoded.
-    pub decoded: BTreeSet<u32>,
+    /// Whether a frame of the main track decoded.
+    pub decodes: bool,
     /// Whether an index says that all is there.
     pub is_whole: bool,
     /// When the last packet of the main track ends, where it was looked for.

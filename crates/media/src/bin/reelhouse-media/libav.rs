@@ -76,6 +76,26 @@ pub(crate) fn be_quiet() {
     unsafe { sys::av_log_set_level(sys::AV_LOG_QUIET) };
 }
 
+/// Has tables made that decoders share, once instead of in each child. No file is read.
+pub(crate) fn warm_up() {
+    use sys::AVCodecID::*;
+    for id in [
+        AV_CODEC_ID_H264,
+        AV_CODEC_ID_HEVC,
+        AV_CODEC_ID_VP9,
+        AV_CODEC_ID_MPEG4,
+        AV_CODEC_ID_MPEG2VIDEO,
+        AV_CODEC_ID_AAC,
+        AV_CODEC_ID_MP3,
+        AV_CODEC_ID_OPUS,
+        AV_CODEC_ID_VORBIS,
+        AV_CODEC_ID_AC3,
+    ] {
+        // Without parameters some do not open; their tables are made before they notice.
+        drop(Decoder::open(id, None));
+    }
+}
+
 /// Its version, for people.
 pub(crate) fn version() -> String {
     // SAFETY: returns a constant.
@@ -227,10 +247,18 @@ impl Input {
         }
     }
 
-    /// Reads and decodes as much as it takes to know all tracks.
+    /// Reads and decodes as much as it takes to know all tracks. The pixels do not matter, and are not worked out.
     pub(crate) fn find_tracks(&mut self) -> Result<()> {
-        // SAFETY: opened; no options.
-        checked(unsafe { sys::avformat_find_stream_info(self.context, ptr::null_mut()) }).map(drop)
+        let tracks = self.context().nb_streams as usize;
+        let quick = || Options::of(&[(c"skip_loop_filter", "all"), (c"skip_idct", "all")]);
+        let mut options: Vec<Options> = (0..tracks).map(|_| quick()).collect();
+        let mut pointers: Vec<*mut sys::AVDictionary> = options.iter().map(|options| options.0).collect();
+        // SAFETY: opened; one dictionary for each track there is, which libav may replace.
+        let code = unsafe { sys::avformat_find_stream_info(self.context, pointers.as_mut_ptr()) };
+        for (options, pointer) in options.iter_mut().zip(pointers) {
+            options.0 = pointer;
+        }
+        checked(code).map(drop)
     }
 
     fn context(&self) -> &sys::AVFormatContext {

@@ -19,6 +19,7 @@ use reelhouse_media::process::{Input, Refused, Reply, Request, serve};
 
 fn main() -> ExitCode {
     libav::be_quiet();
+    libav::warm_up();
     serve(&libav::version(), answer)
 }
 
