@@ -1,6 +1,6 @@
 # `make run` shows it working, `make test` proves it. Both install what they need.
 
-.PHONY: run test lint unit conformance build playback bench-ingest bench-list bench-derive
+.PHONY: run test lint unit conformance build playback ffmpeg bench-ingest bench-list bench-derive bench-probe
 
 run: ffmpeg
 	@scripts/install.sh curl=curl
@@ -10,7 +10,7 @@ run: ffmpeg
 # What CI runs.
 test: lint unit conformance playback
 
-lint:
+lint: ffmpeg
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps -p reelhouse-api -p reelhouse-client
@@ -37,12 +37,13 @@ playback: ffmpeg build
 	cd playback && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund --silent
 	cd playback && node --test --test-concurrency=1 --test-reporter=spec harness.test.mjs hls.test.mjs
 
-build:
+build: ffmpeg
 	cargo build --locked
 
+# What building and running needs: ffmpeg's program, the headers of its libraries, and libclang, which reads them.
 ffmpeg:
-	@scripts/install.sh ffmpeg=ffmpeg cc=gcc
-.PHONY: ffmpeg
+	@scripts/install.sh ffmpeg=ffmpeg cc=gcc pkg-config=pkg-config lib:libavcodec=libavcodec-dev lib:libavformat=libavformat-dev \
+		lib:libavutil=libavutil-dev lib:libswresample=libswresample-dev lib:libswscale=libswscale-dev header:clang-c/Index.h=libclang-dev
 
 # An upload of 190 MB beside nginx's DAV PUT of the same file.
 bench-ingest:
@@ -59,3 +60,9 @@ bench-derive:
 	@scripts/install.sh ffmpeg=ffmpeg ffmpegthumbnailer=ffmpegthumbnailer curl=curl
 	cargo build --release --locked
 	python3 bench/derive.py
+
+# A create beside ffprobe on the same file, creates a second, and many files in a row.
+bench-probe:
+	@scripts/install.sh ffmpeg=ffmpeg curl=curl
+	cargo build --release --locked
+	python3 bench/probe.py

@@ -48,8 +48,9 @@ enum Command {
         #[command(subcommand)]
         command: commands::accounts::Command,
     },
-    /// Check that every asset has its bytes and every byte its asset. Changes nothing; exit code 1 if something is wrong.
-    Doctor(FolderArgs),
+    /// Check that every asset has its bytes and every byte its asset, and that the jail of media files holds. Changes
+    /// nothing; exit code 1 if something is wrong.
+    Doctor(SettingsArgs),
     #[command(flatten)]
     Client(commands::client::Command),
     /// Completions of this command for a shell, on standard output.
