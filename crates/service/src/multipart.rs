@@ -11,7 +11,7 @@ use reelhouse_api::{
 use reelhouse_store::{ChunkRecord, IncomingChunk, RepeatedChunk, Reported, Slot, UploadSession};
 
 use crate::{
-    Caller, IdempotencyKey, KeptMetadata, MediaScope, NewAsset, Service, error::Result, filename,
+    Caller, Error, IdempotencyKey, KeptMetadata, MediaScope, NewAsset, Service, error::Result, filename,
     idempotency::Claim,
 };
 
@@ -238,7 +238,7 @@ impl Service {
             Reported::Differs(chunk) => {
                 return Err(wrong(chunk, "arrived with another ETag than the proof says").into());
             }
-            Reported::Closed => return Err(self.not_active(&session).into()),
+            Reported::Closed => return Err(self.closed(id).await),
         };
         self.jobs_pushed();
         let (completed, _) = self.store.completed_chunks(&session).await?;
@@ -280,7 +280,7 @@ impl Service {
                 let repeated = blobs.repeat_incoming(asset, offset, held).await?;
                 repeated.map(|chunk| ChunkBytes::Again(chunk, etag))
             }
-            Slot::Closed => return Err(self.not_active(&session).into()),
+            Slot::Closed => return Err(self.closed(id).await),
         };
         // Deleted, or decided, this moment.
         let bytes = bytes.ok_or(Fault::UploadUrlInvalid)?;
@@ -301,6 +301,15 @@ impl Service {
         match session.status {
             UploadStatus::Active if !session.is_open(self.clock.now_ms()) => UploadStatus::Expired,
             status => status,
+        }
+    }
+
+    /// Why an upload takes nothing any more, as it stands now.
+    async fn closed(&self, id: UploadId) -> Error {
+        match self.store.upload_of_any(id).await {
+            Ok(Some(session)) => self.not_active(&session).into(),
+            Ok(None) => Fault::UploadUrlInvalid.into(),
+            Err(error) => error.into(),
         }
     }
 
@@ -369,7 +378,7 @@ impl ChunkUpload {
     async fn rewrite(&mut self) -> Result<()> {
         let now_ms = self.service.clock.now_ms();
         match self.service.store.empty_slot(&self.session, self.index, now_ms).await? {
-            Slot::Closed => return Err(self.service.not_active(&self.session).into()),
+            Slot::Closed => return Err(self.service.closed(self.session.id).await),
             Slot::Completed(_) => return Err(Fault::ChunkCompleted { chunk_index: self.index }.into()),
             Slot::Empty | Slot::Received(_) => {}
         }
@@ -396,13 +405,13 @@ impl ChunkUpload {
         let chunk = match bytes {
             ChunkBytes::Again(_, etag) => return Ok(etag),
             ChunkBytes::New(chunk) => chunk,
-            ChunkBytes::Broken => return Err(service.not_active(&session).into()),
+            ChunkBytes::Broken => return Err(service.closed(session.id).await),
         };
         let etag = chunk.seal().await?.chars().take(ETAG).collect::<String>();
         if service.store.record_chunk(session.id, index, &etag, service.clock.now_ms()).await? {
             Ok(etag)
         } else {
-            Err(service.not_active(&session).into())
+            Err(service.closed(session.id).await)
         }
     }
 }

@@ -90,6 +90,24 @@ impl Store {
         Ok(true)
     }
 
+    /// Bytes that the account's arriving assets will have, as far as it is known.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn arriving_bytes(&self, account: &str) -> Result<u64> {
+        let bytes: i64 = sqlx::query_scalar(
+            "SELECT COALESCE((SELECT SUM(total_size) FROM upload_session JOIN asset ON asset.id = asset_id
+                              WHERE upload_session.account = $1 AND upload_session.status IN ('active', 'completed')
+                                AND asset.status = 'processing'), 0)
+                  + COALESCE((SELECT SUM(MAX(COALESCE(total, 0), received)) FROM import
+                              JOIN asset ON asset.id = asset_id WHERE asset.account = $1), 0)",
+        )
+        .bind(account)
+        .fetch_one(self.db.readers())
+        .await?;
+        Ok(bytes.unsigned_abs())
+    }
+
     /// Removes the bytes of assets that failed. Their rows stay and say why.
     pub(crate) async fn remove_failed(&self, asset: AssetId) -> Result<()> {
         self.blobs.remove(BlobKey::Incoming(asset)).await?;
