@@ -1,6 +1,6 @@
 # `make run` shows it working, `make test` proves it. Both install what they need.
 
-.PHONY: run test lint unit conformance build page playback bench-ingest bench-list bench-derive
+.PHONY: run test lint unit conformance build page playback ffmpeg bench-ingest bench-list bench-derive bench-probe
 
 run: ffmpeg web/dist/page/index.html
 	@scripts/install.sh curl=curl
@@ -10,9 +10,10 @@ run: ffmpeg web/dist/page/index.html
 # What CI runs.
 test: lint unit conformance playback page
 
-lint: web/dist/page/index.html
+lint: ffmpeg web/dist/page/index.html
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps -p reelhouse-api -p reelhouse-client
 
 unit: ffmpeg web/dist/page/index.html
 	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples
@@ -41,7 +42,7 @@ page: ffmpeg build
 	@scripts/install.sh chromium=chromium
 	cd web && npm test
 
-build: web/dist/page/index.html
+build: ffmpeg web/dist/page/index.html
 	cargo build --locked
 
 # What the binary embeds. Without scripts of packages: none of them is needed.
@@ -50,9 +51,10 @@ web/dist/page/index.html: web/package-lock.json $(shell find web/src web/docs we
 	cd web && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --ignore-scripts --no-audit --no-fund --silent
 	cd web && npm run --silent build
 
+# What building and running needs: ffmpeg's program, the headers of its libraries, and libclang, which reads them.
 ffmpeg:
-	@scripts/install.sh ffmpeg=ffmpeg cc=gcc
-.PHONY: ffmpeg
+	@scripts/install.sh ffmpeg=ffmpeg cc=gcc pkg-config=pkg-config lib:libavcodec=libavcodec-dev lib:libavformat=libavformat-dev \
+		lib:libavutil=libavutil-dev lib:libswresample=libswresample-dev lib:libswscale=libswscale-dev header:clang-c/Index.h=libclang-dev
 
 # An upload of 190 MB beside nginx's DAV PUT of the same file.
 bench-ingest:
@@ -69,3 +71,9 @@ bench-derive:
 	@scripts/install.sh ffmpeg=ffmpeg ffmpegthumbnailer=ffmpegthumbnailer curl=curl
 	cargo build --release --locked
 	python3 bench/derive.py
+
+# A create beside ffprobe on the same file, creates a second, and many files in a row.
+bench-probe:
+	@scripts/install.sh ffmpeg=ffmpeg curl=curl
+	cargo build --release --locked
+	python3 bench/probe.py

@@ -24,6 +24,7 @@ def rows():
         row = first | {"seq": seq, "id": f"{seq:016x}{n:08x}", "filename": name, "filename_folded": name, "created_at": first["created_at"] - n * 256}
         yield [row[column] for column in columns]
 db.executemany(f"INSERT INTO asset VALUES ({','.join('?' * len(columns))})", rows())
+db.execute("UPDATE account SET asset_count = ? WHERE name = ?", [int(sys.argv[2]), first["account"]])
 db.commit()
 `;
 

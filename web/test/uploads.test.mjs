@@ -74,8 +74,8 @@ describe("uploads", { timeout: 600_000 }, () => {
   });
 
   test("the server killed in the middle, in one piece: it is sent again, and is there once", async () => {
-    const small = media.video(server, "crossing.mp4", 40);
-    await upload(3e5);
+    const small = media.video(server, "crossing.mp4", 30);
+    await upload(1e6);
     await choose(small);
     await page.waitForFunction(() => Number(document.querySelector(".queue .row [role=progressbar]")?.ariaValueNow) > 15, null, PATIENCE);
     await server.kill();

@@ -1,3 +1,5 @@
+use std::ops::Deref;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +101,15 @@ pub struct AssetDetail<R: Reading = Strict> {
     /// What is known of the file itself (newer than the seed).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub technical_metadata: Option<Box<TechnicalMetadata>>,
+}
+
+/// Whatever an asset has, its detail has, too.
+impl<R: Reading> Deref for AssetDetail<R> {
+    type Target = Asset<R>;
+
+    fn deref(&self) -> &Asset<R> {
+        &self.asset
+    }
 }
 
 /// Why an asset failed.

@@ -1,5 +1,7 @@
 //! Indexes and what they hold: contract, section 6. Their dates are RFC 3339 with milliseconds.
 
+use std::ops::Deref;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -200,6 +202,15 @@ pub struct IndexedAssetDetail<R: Reading = Strict> {
     /// Its HLS, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hls: Option<IndexedHls<R>>,
+}
+
+/// Whatever an indexed asset has, its detail has, too.
+impl<R: Reading> Deref for IndexedAssetDetail<R> {
+    type Target = IndexedAsset<R>;
+
+    fn deref(&self) -> &IndexedAsset<R> {
+        &self.indexed_asset
+    }
 }
 
 /// HLS of an indexed asset.

@@ -24,8 +24,8 @@ pub use id::{AssetId, IdMaker, IndexId, IndexedAssetId, NewId, UploadId};
 pub use job::{JobKind, JobState};
 pub use metadata::{SetUserMetadata, UserMetadata};
 pub use multipart::{
-    Chunk, ChunkStatus, ChunkUrl, ChunkUrls, CompletedChunk, CreateUpload, ProofType, ReportChunks,
-    ReportedChunks, RequestChunkUrls, Upload, UploadProgress, UploadStatus, UploadSummary,
+    Chunk, ChunkStatus, ChunkUrl, ChunkUrls, CompletedChunk, CreateUpload, MAX_CHUNK_URLS, ProofType,
+    ReportChunks, ReportedChunks, RequestChunkUrls, Upload, UploadProgress, UploadStatus, UploadSummary,
 };
 pub use page::{Page, PageInfo};
 pub use technical::{AudioStream, MediaKind, TechnicalMetadata, VideoStream};

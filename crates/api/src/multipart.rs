@@ -1,10 +1,18 @@
 //! Uploads in chunks (contract, section 5).
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use crate::{AssetId, MediaKind, PageInfo, UploadId, text_enum::text_enum};
+use crate::{
+    AssetId, MediaKind, PageInfo, UploadId, UserMetadata,
+    reading::{Reading, Strict},
+    text_enum::text_enum,
+};
+
+/// The most URLs that are handed out at once.
+pub const MAX_CHUNK_URLS: u64 = 50;
 
 text_enum! {
     /// Where an upload in chunks stands.
@@ -58,46 +66,58 @@ pub struct CreateUpload {
     pub enable_thumbnail: bool,
     /// Whatever the user wants kept with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user_metadata: Option<Map<String, Value>>,
+    pub user_metadata: Option<UserMetadata>,
+}
+
+impl CreateUpload {
+    /// An upload with no wishes.
+    pub fn new(filename: impl Into<String>, kind: MediaKind, total_size: u64) -> Self {
+        let filename = filename.into();
+        Self { filename, kind, total_size, enable_hls: false, enable_thumbnail: false, user_metadata: None }
+    }
 }
 
 /// An upload that has begun.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Upload {
+#[serde(bound = "")]
+pub struct Upload<R: Reading = Strict> {
     /// Its id.
-    pub upload_id: UploadId,
+    pub upload_id: R::Id<UploadId>,
     /// The asset that it becomes.
-    pub asset_id: AssetId,
+    pub asset_id: R::Id<AssetId>,
     /// Where the first chunks go; not always all of them.
-    pub upload_urls: Vec<ChunkUrl>,
+    pub upload_urls: Vec<ChunkUrl<R>>,
     /// To be sent with every chunk. Never needed here.
-    pub upload_headers: std::collections::BTreeMap<String, String>,
+    #[serde(default)]
+    pub upload_headers: BTreeMap<String, String>,
     /// Bytes of every chunk but the last.
     pub chunk_size: u64,
     /// How many there are.
     pub total_chunks: u64,
     /// Until when it can go on.
-    pub expires_at: Timestamp,
+    pub expires_at: R::Given<Timestamp>,
 }
 
 /// Where a chunk goes, by PUT.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChunkUrl {
+#[serde(bound = "")]
+pub struct ChunkUrl<R: Reading = Strict> {
     /// From 1.
     pub chunk_index: u64,
     /// Absolute; its own key.
     pub url: String,
     /// Until when it takes the chunk.
-    pub expires_at: Timestamp,
+    pub expires_at: R::Given<Timestamp>,
 }
 
 /// An upload that is not complete, as lists show it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct UploadSummary {
+#[serde(bound = "")]
+pub struct UploadSummary<R: Reading = Strict> {
     /// Its id.
-    pub upload_id: UploadId,
+    pub upload_id: R::Id<UploadId>,
     /// Where it stands.
-    pub status: UploadStatus,
+    pub status: R::Word<UploadStatus>,
     /// Bytes of the whole.
     pub total_size: u64,
     /// Bytes of every chunk but the last.
@@ -105,20 +125,21 @@ pub struct UploadSummary {
     /// How many there are.
     pub total_chunks: u64,
     /// When it began.
-    pub created_at: Timestamp,
+    pub created_at: R::Given<Timestamp>,
     /// Until when it can go on.
-    pub expires_at: Timestamp,
+    pub expires_at: R::Given<Timestamp>,
 }
 
 /// How far an upload is, and one page of its chunks: all of them are listed, pending ones too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct UploadProgress {
+#[serde(bound = "")]
+pub struct UploadProgress<R: Reading = Strict> {
     /// Its id.
-    pub upload_id: UploadId,
+    pub upload_id: R::Id<UploadId>,
     /// Where it stands.
-    pub status: UploadStatus,
+    pub status: R::Word<UploadStatus>,
     /// This page's chunks.
-    pub uploaded_chunks: Vec<Chunk>,
+    pub uploaded_chunks: Vec<Chunk<R>>,
     /// How many are here and reported.
     pub chunks_completed: u64,
     /// How many could not be kept.
@@ -132,22 +153,23 @@ pub struct UploadProgress {
     /// Bytes of the completed chunks.
     pub uploaded_size: u64,
     /// When it began.
-    pub created_at: Timestamp,
+    pub created_at: R::Given<Timestamp>,
     /// When it last changed.
-    pub updated_at: Timestamp,
+    pub updated_at: R::Given<Timestamp>,
 }
 
 /// A chunk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Chunk {
+#[serde(bound = "")]
+pub struct Chunk<R: Reading = Strict> {
     /// From 1.
     pub index: u64,
     /// Where it stands.
-    pub status: ChunkStatus,
+    pub status: R::Word<ChunkStatus>,
     /// When it was completed; null before.
     pub uploaded_at: Option<Timestamp>,
     /// When it last changed.
-    pub updated_at: Timestamp,
+    pub updated_at: R::Given<Timestamp>,
     /// Why it could not be kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -173,14 +195,22 @@ pub struct CompletedChunk {
     pub chunk_size: u64,
 }
 
+impl CompletedChunk {
+    /// A chunk that its ETag proves.
+    pub fn new(chunk_index: u64, etag: impl Into<String>, chunk_size: u64) -> Self {
+        Self { chunk_index, proof: etag.into(), proof_type: ProofType::Etag, chunk_size }
+    }
+}
+
 /// What a report answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReportedChunks {
+#[serde(bound = "")]
+pub struct ReportedChunks<R: Reading = Strict> {
     /// The original, absolute; only once every chunk is completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// The asset that it becomes.
-    pub asset_id: AssetId,
+    pub asset_id: R::Id<AssetId>,
     /// Newly completed.
     pub processed_chunks: u64,
     /// Completed before.
@@ -194,23 +224,24 @@ pub struct ReportedChunks {
 pub struct RequestChunkUrls {
     /// From 1.
     pub start: u64,
-    /// 1 to 50.
+    /// 1 to [`MAX_CHUNK_URLS`].
     pub count: u64,
 }
 
 /// More places to send chunks to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChunkUrls {
+#[serde(bound = "")]
+pub struct ChunkUrls<R: Reading = Strict> {
     /// Of which upload.
-    pub upload_id: UploadId,
+    pub upload_id: R::Id<UploadId>,
     /// From 1.
     pub start_index: u64,
     /// How many.
     pub count: u64,
     /// Where they go.
-    pub upload_urls: Vec<ChunkUrl>,
+    pub upload_urls: Vec<ChunkUrl<R>>,
     /// Now.
-    pub generated_at: Timestamp,
+    pub generated_at: R::Given<Timestamp>,
     /// Until when they take chunks.
-    pub expires_at: Timestamp,
+    pub expires_at: R::Given<Timestamp>,
 }

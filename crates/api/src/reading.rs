@@ -24,6 +24,8 @@ pub trait Reading: Debug + Clone + PartialEq + Eq {
     type Word<W: Word + Field>: Field;
     /// An id.
     type Id<I: Field>: Field;
+    /// What a server gives as long as it is ours; the contract lets it be absent.
+    type Given<T: Field>: Field;
 }
 
 /// Whoever writes an answer knows all its words: what is not in the vocabulary is an error. The server's.
@@ -33,6 +35,7 @@ pub enum Strict {}
 impl Reading for Strict {
     type Word<W: Word + Field> = W;
     type Id<I: Field> = I;
+    type Given<T: Field> = T;
 }
 
 /// A server may be newer than its client, or another's: unknown words are kept as they came, ids are opaque. The SDK's.
@@ -42,6 +45,7 @@ pub enum Lenient {}
 impl Reading for Lenient {
     type Word<W: Word + Field> = Open<W>;
     type Id<I: Field> = String;
+    type Given<T: Field> = Option<T>;
 }
 
 /// A word that may be newer than its reader. Compares with the words it knows: `asset.status == Status::Ready`.
@@ -105,7 +109,7 @@ impl<'de, W: Word> Deserialize<'de> for Open<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Asset, Method, Status};
+    use crate::{Asset, ChunkUrl, Method, Status};
 
     const NEWER: &str = r#"{"_id": "asset:7", "method": "connector", "status": "ready", "filename": "a.mp4",
         "created_at": "2026-05-01T10:30:00.123Z", "colour": "blue"}"#;
@@ -117,6 +121,14 @@ mod tests {
         assert_eq!(asset.method, Open::Unknown("connector".to_owned()));
         assert!(asset.status == Status::Ready && asset.method != Method::Direct);
         assert_eq!(serde_json::to_value(&asset).unwrap()["method"], "connector");
+    }
+
+    #[test]
+    fn what_another_server_leaves_out_is_absent() {
+        let text = r#"{"chunk_index": 1, "url": "http://h/1"}"#;
+        let url: ChunkUrl<Lenient> = serde_json::from_str(text).unwrap();
+        assert_eq!(url.expires_at, None);
+        assert!(serde_json::from_str::<ChunkUrl>(text).is_err());
     }
 
     #[test]

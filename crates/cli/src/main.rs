@@ -6,13 +6,13 @@ mod settings;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use settings::{FolderArgs, SettingsArgs};
 
 /// Self-hosted media assets: upload video, audio and images; play, show, list them; lose none.
 #[derive(Parser)]
-#[command(version, max_term_width = 100)]
+#[command(name = "reelhouse", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -48,8 +48,15 @@ enum Command {
         #[command(subcommand)]
         command: commands::accounts::Command,
     },
-    /// Check that every asset has its bytes and every byte its asset. Changes nothing; exit code 1 if something is wrong.
-    Doctor(FolderArgs),
+    /// Check that every asset has its bytes and every byte its asset, and that the jail of media files holds. Changes
+    /// nothing; exit code 1 if something is wrong.
+    Doctor(SettingsArgs),
+    #[command(flatten)]
+    Client(commands::client::Command),
+    /// Completions of this command for a shell, on standard output.
+    Completions(commands::manual::CompletionsArgs),
+    /// The manual page of this command, on standard output.
+    Man(commands::manual::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -83,6 +90,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Keys { folder, command } => commands::keys::run(folder.load()?, command).await,
             Command::Accounts { folder, command } => commands::accounts::run(folder.load()?, command).await,
             Command::Doctor(args) => commands::doctor::run(args.load()?).await,
+            Command::Client(command) => commands::client::run(command).await,
+            Command::Completions(args) => Ok(commands::manual::completions(&args, Cli::command())),
+            Command::Man(args) => commands::manual::man(args, Cli::command()),
         }
     })?;
     // What is still blocked on a dead client or disk must not keep the process.

@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
 /// SQLite as it is used here: one writer whose commits are flushed, several readers that never wait for it (WAL).
 #[derive(Debug)]
 pub(crate) struct Db {
@@ -83,7 +85,18 @@ impl Db {
 
     /// The one transaction that writes, now: BEGIN IMMEDIATE, so that it never fails half way for the lock.
     pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        match self.writer.begin_with(BEGIN).await {
+            // A full disk makes SQLite end the transaction by itself, behind the driver's back: the connection is of no use any
+            // more.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                tracing::warn!(
+                    "a connection to the database ended its transaction by itself; a new one takes its place"
+                );
+                drop(self.writer.acquire().await?.detach());
+                Ok(self.writer.begin_with(BEGIN).await?)
+            }
+            begun => Ok(begun?),
+        }
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
@@ -94,4 +107,31 @@ impl Db {
 
 fn newest_known() -> i64 {
     MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_database_can_be_written_again_once_there_is_room() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let db = Db::open(&folder.path().join("db")).await.unwrap();
+        let insert = "INSERT INTO secret (name, value) VALUES ($1, hex(zeroblob(10000)))";
+        let mut tx = db.write().await.unwrap();
+        // Full, as far as this connection is concerned.
+        sqlx::query("PRAGMA max_page_count = 1").execute(&mut *tx).await.unwrap();
+        let mut full = Ok(());
+        for n in 0..1000 {
+            full = sqlx::query(insert).bind(format!("{n}")).execute(&mut *tx).await.map(drop);
+            if full.is_err() {
+                break;
+            }
+        }
+        assert!(full.unwrap_err().to_string().contains("full"));
+        drop(tx);
+        let mut tx = db.write().await.unwrap();
+        sqlx::query(insert).bind("after").execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+    }
 }

@@ -53,7 +53,7 @@ impl StagingFile {
                 .during("making a staging file")
         })
         .await?;
-        Ok(Self { appender: Appender::at(file, 0), staged })
+        Ok(Self { appender: Appender::at(file, Box::new(()), 0), staged })
     }
 
     /// Takes the next bytes. Waits only when the disk is behind.

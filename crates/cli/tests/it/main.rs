@@ -1,10 +1,16 @@
-//! The real binary, on port 0, with real SQLite and real ffprobe. One test binary for all.
+//! The real binary, on port 0, with real SQLite and the real media process. One test binary for all.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test they are the assertion")]
 
 mod accounts;
 mod chunks;
 mod chunks_model;
+mod client_cli;
+mod client_command;
+mod client_kill;
+mod client_readme;
+mod client_sdk;
+mod client_terminal;
 mod codes;
 mod content;
 mod crash;

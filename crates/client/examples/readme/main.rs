@@ -1,0 +1,3 @@
+//! The example of the README, which a test keeps the same and runs.
+
+include!("pasted.rs");
