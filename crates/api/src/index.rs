@@ -45,8 +45,10 @@ text_enum! {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreateIndex {
     /// Its name, one of its kind in the account.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 255)))]
     pub index_name: String,
     /// At least one.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub models: Vec<IndexModel>,
     /// For instance `thumbnail`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -80,6 +82,7 @@ pub struct CreatedIndex<R: Reading = Strict> {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RenameIndex {
     /// Its new name.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 255)))]
     pub index_name: String,
 }
 

@@ -53,11 +53,13 @@ text_enum! {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreateUpload {
     /// 1 to 255 characters.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 255)))]
     pub filename: String,
     /// What the file is.
     #[serde(rename = "type")]
     pub kind: MediaKind,
     /// Bytes, at least 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub total_size: u64,
     /// Make it playable.
     #[serde(default)]
@@ -209,6 +211,7 @@ pub struct ReportChunks {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CompletedChunk {
     /// From 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub chunk_index: u64,
     /// The ETag, without quotes.
     pub proof: String,
@@ -249,8 +252,10 @@ pub struct ReportedChunks<R: Reading = Strict> {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RequestChunkUrls {
     /// From 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub start: u64,
     /// 1 to [`MAX_CHUNK_URLS`].
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 50)))]
     pub count: u64,
 }
 

@@ -80,7 +80,8 @@ export function Metadata({ asset, onSaved }: { asset: Asset; onSaved: (kept: Kep
     busy.value = true;
     try {
       await ask(`/assets/${asset._id}/user-metadata`, { method: "PUT", json: { user_metadata: found.kept } });
-      onSaved(found.kept);
+      // What says nothing is not kept.
+      onSaved((await ask<Asset>(`/assets/${asset._id}`)).user_metadata ?? {});
       stop();
       said.value = "Saved.";
     } catch (error) {

@@ -146,7 +146,8 @@ fn bytes(what: &str) -> Value {
 fn assets(schemas: &mut Schemas) -> Vec<Operation> {
     const TAG: &str = "Assets";
     let ids = json!({ "type": "array", "items": { "type": "string" }, "maxItems": 500 });
-    let kinds = json!({ "type": "array", "items": { "type": "string", "enum": ["video", "audio", "image"] }, "maxItems": 500 });
+    let kinds =
+        json!({ "type": "array", "items": { "type": "string", "enum": ["video", "audio", "image"] } });
     let created = json_content(schemas.answer::<Asset>(), examples::asset());
     let deleted = json_content(json!({ "type": "object", "maxProperties": 0 }), json!({}));
     let kept = json!({ "user_metadata": { "place": "Ærøskøbing", "take": 7 } });
@@ -356,6 +357,24 @@ fn uploads(schemas: &mut Schemas) -> Vec<Operation> {
     ]
 }
 
+/// `visual` and `audio`, comma-joined; what is between commas may be missing.
+const MODEL_OPTIONS: &str = "^ *((visual|audio) *)?(, *((visual|audio) *)?)*$";
+
+fn one_of(words: &[&str], default: &str) -> Value {
+    json!({ "type": "string", "enum": words, "default": default })
+}
+
+fn metadata_filter() -> Value {
+    json!({
+        "name": "user_metadata", "in": "query", "required": false,
+        "description": "Names and the values that must be there, as JSON; `user_metadata[name]=value` says the same.",
+        "content": { "application/json": { "schema": {
+            "type": "object",
+            "additionalProperties": { "anyOf": [{ "type": "string" }, { "type": "number" }, { "type": "boolean" }] },
+        } } },
+    })
+}
+
 fn indexes(schemas: &mut Schemas) -> Vec<Operation> {
     const TAG: &str = "Indexes";
     let index_id = || named("index_id", "The index.", INDEX_ID);
@@ -383,7 +402,9 @@ fn indexes(schemas: &mut Schemas) -> Vec<Operation> {
     };
     let exactly = |name: &str| query(name, "The whole name, exactly.", json!({ "type": "string" }));
     let range = |name: &'static str, what: &str| {
-        let bounds = json!({ "type": "object", "properties": { "gte": { "type": "number" }, "lte": { "type": "number" } }, "additionalProperties": false });
+        let number = json!({ "type": "number" });
+        let properties = json!({ "gte": number, "lte": number });
+        let bounds = json!({ "type": "object", "properties": properties, "additionalProperties": false });
         let mut range = query(name, what, bounds);
         range["style"] = "deepObject".into();
         range["explode"] = true.into();
@@ -394,6 +415,7 @@ fn indexes(schemas: &mut Schemas) -> Vec<Operation> {
     let create = json!({ "index_name": "holidays", "models": [{ "model_name": "marengo3.0", "model_options": ["visual"] }] });
     let statuses: Vec<&str> =
         IndexedAssetStatus::ALL.iter().map(|status| status.as_str()).chain(["validating"]).collect();
+    let statuses = json!({ "type": "array", "items": { "type": "string", "enum": statuses } });
     vec![
         Operation::new(("post", paths::INDEXES), "createIndex", TAG, "Create an index.")
             .takes::<CreateIndex>(schemas, create)
@@ -405,8 +427,16 @@ fn indexes(schemas: &mut Schemas) -> Vec<Operation> {
             .with(sorted())
             .with([
                 exactly("index_name"),
-                query("model_options", "All of these, joined by commas.", json!({ "type": "string" })),
-                query("model_family", "With a model of this family.", json!({ "type": "string", "enum": ["marengo", "pegasus", ""] })),
+                query(
+                    "model_options",
+                    "All of these, joined by commas.",
+                    json!({ "type": "string", "pattern": MODEL_OPTIONS }),
+                ),
+                query(
+                    "model_family",
+                    "With a model of this family.",
+                    one_of(&["marengo", "pegasus", ""], ""),
+                ),
                 from("created_at"),
                 from("updated_at"),
             ])
@@ -422,14 +452,22 @@ fn indexes(schemas: &mut Schemas) -> Vec<Operation> {
             .says(200, "It has the new name.", &[], None)
             .fails(WRITES)
             .fails(&["ResourceNotExist", "IndexNameAlreadyExists"]),
-        Operation::new(("delete", paths::INDEX), "deleteIndex", TAG, "Delete an index, and what is in it; assets stay.")
-            .with([index_id()])
-            .says(200, "It is gone.", &[], None)
-            .fails(WRITES)
-            .fails(&["ResourceNotExist"]),
+        Operation::new(
+            ("delete", paths::INDEX),
+            "deleteIndex",
+            TAG,
+            "Delete an index, and what is in it; assets stay.",
+        )
+        .with([index_id()])
+        .says(200, "It is gone.", &[], None)
+        .fails(WRITES)
+        .fails(&["ResourceNotExist"]),
         Operation::new(("post", paths::INDEXED_ASSETS), "addToIndex", TAG, "Add an asset to an index.")
             .with([index_id()])
-            .takes::<CreateIndexedAsset>(schemas, json!({ "asset_id": ASSET_ID, "enable_video_stream": true }))
+            .takes::<CreateIndexedAsset>(
+                schemas,
+                json!({ "asset_id": ASSET_ID, "enable_video_stream": true }),
+            )
             .gives::<CreatedIndexedAsset>(202, "A job sees to it.", schemas, added)
             .fails(WRITES)
             .fails(&["ResourceNotExist"]),
@@ -438,7 +476,7 @@ fn indexes(schemas: &mut Schemas) -> Vec<Operation> {
             .with(paging())
             .with(sorted())
             .with([
-                query("status", "Only these. Repeated, or a JSON array in one value.", json!({ "type": "array", "items": { "type": "string", "enum": statuses } })),
+                query("status", "Only these. Repeated, or a JSON array in one value.", statuses),
                 exactly("filename"),
                 range("duration", "Seconds."),
                 range("fps", "Frames a second."),
@@ -447,25 +485,35 @@ fn indexes(schemas: &mut Schemas) -> Vec<Operation> {
                 range("size", "Bytes."),
                 from("created_at"),
                 from("updated_at"),
-                query("user_metadata", "Names and the values that must be there: the text of a JSON object, or `user_metadata[name]=value`.", json!({ "type": "string", "contentMediaType": "application/json" })),
+                metadata_filter(),
             ])
             .gives::<Page<IndexedAsset>>(200, "One page.", schemas, examples::page(examples::indexed_asset()))
             .fails(&["ParameterInvalid", "ResourceNotExist"]),
-        Operation::new(("get", paths::INDEXED_ASSET), "retrieveIndexedAsset", TAG, "Retrieve what is in an index.")
-            .with(in_it())
-            .with([
-                query("embedding_option", "Taken, without effect: no model runs here.", json!({})),
-                query("transcription", "Taken, without effect: no model runs here.", json!({})),
-            ])
-            .gives::<IndexedAssetDetail>(200, "All that is known of it.", schemas, examples::indexed_asset())
-            .fails(&["ResourceNotExist"]),
+        Operation::new(
+            ("get", paths::INDEXED_ASSET),
+            "retrieveIndexedAsset",
+            TAG,
+            "Retrieve what is in an index.",
+        )
+        .with(in_it())
+        .with([
+            query("embedding_option", "Taken, without effect: no model runs here.", json!({})),
+            query("transcription", "Taken, without effect: no model runs here.", json!({})),
+        ])
+        .gives::<IndexedAssetDetail>(200, "All that is known of it.", schemas, examples::indexed_asset())
+        .fails(&["ResourceNotExist"]),
         {
-            let mut update = Operation::new(("patch", paths::INDEXED_ASSET), "updateIndexedAsset", TAG, "Change some of what is kept with it.")
-                .with(in_it())
-                .says(200, "It is kept.", &[], None)
-                .fails(WRITES)
-                .fails(BODY)
-                .fails(&["ResourceNotExist"]);
+            let mut update = Operation::new(
+                ("patch", paths::INDEXED_ASSET),
+                "updateIndexedAsset",
+                TAG,
+                "Change some of what is kept with it.",
+            )
+            .with(in_it())
+            .says(200, "It is kept.", &[], None)
+            .fails(WRITES)
+            .fails(BODY)
+            .fails(&["ResourceNotExist"]);
             let mut metadata = user_metadata();
             metadata["type"] = json!(["object", "null"]);
             let schema = json!({ "type": "object", "properties": { "user_metadata": metadata } });
@@ -473,11 +521,16 @@ fn indexes(schemas: &mut Schemas) -> Vec<Operation> {
             update.body = Some(json!({ "required": true, "content": content }));
             update
         },
-        Operation::new(("delete", paths::INDEXED_ASSET), "removeFromIndex", TAG, "Take something out of an index; its asset stays.")
-            .with(in_it())
-            .says(200, "It is out.", &[], None)
-            .fails(WRITES)
-            .fails(&["ResourceNotExist"]),
+        Operation::new(
+            ("delete", paths::INDEXED_ASSET),
+            "removeFromIndex",
+            TAG,
+            "Take something out of an index; its asset stays.",
+        )
+        .with(in_it())
+        .says(200, "It is out.", &[], None)
+        .fails(WRITES)
+        .fails(&["ResourceNotExist"]),
     ]
 }
 

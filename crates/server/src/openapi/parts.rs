@@ -166,7 +166,7 @@ pub(super) fn paging() -> [Value; 2] {
         query(
             "page",
             "From 1. A page past the end is empty.",
-            json!({ "type": "integer", "minimum": 1, "default": 1 }),
+            json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX, "default": 1 }),
         ),
         query(
             "page_limit",

@@ -64,9 +64,8 @@ impl Schemas {
 pub(super) fn user_metadata() -> Value {
     json!({
         "type": "object",
-        "description": "Up to 100 names of up to 255 characters, 16 KiB as JSON. PATCH takes null, too: it deletes the name.",
-        "maxProperties": 100,
-        "propertyNames": { "minLength": 1, "maxLength": 255 },
+        "description": "Up to 100 names of 1 to 255 characters, 16 KiB as JSON. What is null, empty text or an empty \
+            list is not kept; in an update, null takes a name away.",
         "additionalProperties": { "anyOf": [
             { "type": "string" },
             { "type": "number", "minimum": -9007199254740991_i64, "maximum": 9007199254740991_i64 },
