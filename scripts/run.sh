@@ -43,7 +43,7 @@ for _ in $(seq 200); do
 done
 echo "$asset"
 echo
-echo "Now one of yours:"
+echo "Now yours: drop it on the page at $url (the API key is $key), or"
 echo "  curl $url/v1.3/assets -H 'x-api-key: $key' -F method=direct -F enable_hls=true -F file=@YOUR_FILE"
 echo
 if [ "${RUN:-}" = once ]; then exit 0; fi

@@ -8,6 +8,7 @@ const paths = {
   copy: "M9 9h10v11H9zM15 9V4H5v11h4",
   down: "M12 4v12M7 11.5l5 5 5-5M5 20h14",
   file: "M7 3h7l4 4v14H7zM14 3v4h4",
+  fold: "M6 9.5l6 6 6-6",
   folder: "M3 6h6l2 2h10v11H3z",
   image: "M4 5h16v14H4zM4 16l5-5 4 4 3-2 4 4M15.5 9.5h.01",
   link: "M10 14a4 4 0 0 0 6 .5l3-3a4 4 0 0 0-6-6l-1.5 1.5M14 10a4 4 0 0 0-6-.5l-3 3a4 4 0 0 0 6 6l1.5-1.5",

@@ -47,8 +47,8 @@ export function Queue() {
     <section class="queue" aria-label="Uploads">
       <div class="queue-head">
         <button class="quiet queue-title" aria-expanded={!folded.value} onClick={() => (folded.value = !folded.value)}>
-          <Icon name="down" />
-          <span><b>Uploads</b> <span class="parts">{parts.join(" · ")}</span></span>
+          <Icon name="fold" />
+          <span><b>Uploads</b><span class="unseen">: </span><span class="parts">{parts.join(" · ")}</span></span>
         </button>
         {busy.length > 0 && <button class="quiet" onClick={pauseAll}><Icon name="pause" /><span>Pause all</span></button>}
         {!busy.length && paused > 0 && <button class="quiet" onClick={resumeAll}><Icon name="play" /><span>Go on</span></button>}

@@ -55,6 +55,23 @@ fn whatever_is_referred_to_is_there() {
     check(&document, &document);
 }
 
+/// Paths for people, and what is no path at all.
+const NOT_IN_IT: &[&str] = &["/", "/static/{file}", "/docs", "/docs/{file}", "/v1.3"];
+
+#[test]
+fn every_path_is_in_it() {
+    let document = document();
+    let constants =
+        include_str!("../../../api/src/paths.rs").lines().filter(|line| line.starts_with("pub const "));
+    let paths: Vec<String> = constants
+        .filter_map(|line| line.split('"').nth(1))
+        .filter(|path| path.starts_with('/') && !NOT_IN_IT.contains(path))
+        .map(|path| path.replace("{*", "{"))
+        .collect();
+    let described = document["paths"].as_object().unwrap();
+    assert_eq!(BTreeSet::from_iter(paths.iter()), BTreeSet::from_iter(described.keys()));
+}
+
 /// What a schema refers to.
 fn resolved<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
     let target = schema["$ref"].as_str().and_then(|reference| root.pointer(reference.strip_prefix('#')?));

@@ -1,7 +1,7 @@
 //! The page and the API's documentation, embedded as `web/` built them. A binary that was built before them says so.
 
 use axum::{
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -34,7 +34,11 @@ pub(super) async fn page(State(app): State<App>, request: HeaderMap) -> Response
 }
 
 /// GET /static/{file}.
-pub(super) async fn page_file(Path(file): Path<String>, request: HeaderMap) -> Result<Response> {
+pub(super) async fn page_file(
+    named: Result<Path<String>, PathRejection>,
+    request: HeaderMap,
+) -> Result<Response> {
+    let Path(file) = named.map_err(|_| Fault::EndpointNotExist)?;
     served(&format!("page/static/{file}"), FOR_EVER, &request).ok_or_else(|| Fault::EndpointNotExist.into())
 }
 
@@ -46,7 +50,11 @@ pub(super) async fn docs(request: HeaderMap) -> Response {
 }
 
 /// GET /docs/{file}.
-pub(super) async fn docs_file(Path(file): Path<String>, request: HeaderMap) -> Result<Response> {
+pub(super) async fn docs_file(
+    named: Result<Path<String>, PathRejection>,
+    request: HeaderMap,
+) -> Result<Response> {
+    let Path(file) = named.map_err(|_| Fault::EndpointNotExist)?;
     served(&format!("docs/{file}"), ASK_AGAIN, &request).ok_or_else(|| Fault::EndpointNotExist.into())
 }
 
