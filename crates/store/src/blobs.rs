@@ -226,8 +226,14 @@ impl Blobs {
         let target = self.root.join(sharded(DERIVED, asset));
         fs::create_dir_all(&target).during("making the folder of derivatives")?;
         fs::rename(attempt, target.join(folder)).during("moving a derivative into place")?;
-        sync_folder(&target)?;
-        sync_parent(&target)
+        self.flush_derived(asset)
+    }
+
+    /// Makes an asset's folders of derivatives durable, not what is in them.
+    pub(crate) fn flush_derived(&self, asset: AssetId) -> Result<()> {
+        let folder = self.root.join(sharded(DERIVED, asset));
+        sync_folder(&folder)?;
+        sync_parent(&folder)
     }
 
     /// Where an attempt writes.

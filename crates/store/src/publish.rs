@@ -1,11 +1,11 @@
 //! How bytes become an asset that survives: the only way in.
 
 use reelhouse_api::{AssetId, JobKind, RenditionStatus};
-use tokio::try_join;
+use tokio::{join, try_join};
 
 use crate::{
-    AssetRecord, Store, assets,
-    blobs::BlobKey,
+    AssetRecord, EarlyDerivative, Store, assets,
+    blobs::{BlobKey, blocking},
     error::{Error, Result},
     idempotency::{self, Receipt},
     jobs,
@@ -13,8 +13,8 @@ use crate::{
 };
 
 impl Store {
-    /// Makes the sealed bytes the original of a new asset. When this returns `Ok`, both survive kill -9 and power
-    /// loss; when it fails or never returns, neither is there after the next start.
+    /// Makes the sealed bytes the original of a new asset, and what was made of it already its derivative. When this returns
+    /// `Ok`, all survive kill -9 and power loss; when it fails or never returns, nothing of it is there after the next start.
     ///
     /// The order is the promise: the intent is committed and the bytes are flushed; the file is renamed into
     /// place and its folder flushed; one transaction writes the row and ends the intent.
@@ -25,12 +25,22 @@ impl Store {
         &self,
         mut bytes: Sealed,
         asset: &AssetRecord,
+        early: Option<&EarlyDerivative>,
         receipt: Option<&Receipt>,
     ) -> Result<()> {
+        let early = early.map(|early| (early, early.folder_at_publish(asset.id)));
         try_join!(self.insert_intent(asset), bytes.flushed())?;
         let moved_and_recorded = async {
-            bytes.move_into(BlobKey::Original(asset.id)).await?;
-            self.insert_published(asset, receipt).await
+            let kept = async {
+                match &early {
+                    Some((early, folder)) => early.write(&self.blobs, asset.id, folder).await,
+                    None => Ok(()),
+                }
+            };
+            // Both to their end: what goes on after the other failed could not be taken back.
+            let (moved, kept) = join!(bytes.move_into(BlobKey::Original(asset.id)), kept);
+            moved.and(kept)?;
+            self.insert_published(asset, early.as_ref(), receipt).await
         };
         if let Err(error) = moved_and_recorded.await {
             // The next start would do the same; doing it now leaves no trace until then.
@@ -52,10 +62,18 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    async fn insert_published(&self, asset: &AssetRecord, receipt: Option<&Receipt>) -> Result<()> {
+    async fn insert_published(
+        &self,
+        asset: &AssetRecord,
+        early: Option<&(&EarlyDerivative, String)>,
+        receipt: Option<&Receipt>,
+    ) -> Result<()> {
         let mut tx = self.db.write().await?;
         idempotency::insert(&mut tx, &asset.account, receipt, asset.created_at).await?;
         assets::insert(&mut tx, asset).await?;
+        if let Some((early, folder)) = early {
+            early.record(&mut tx, asset.id, folder, asset.created_at).await?;
+        }
         push_wanted(&mut tx, asset, asset.created_at).await?;
         end_intent(&mut tx, asset.id).await?;
         Ok(tx.commit().await?)
@@ -70,7 +88,7 @@ impl Store {
             .collect()
     }
 
-    /// Ends an intent whose publish does not go on: without a row, the blob goes.
+    /// Ends an intent whose publish does not go on: without a row, its bytes go.
     pub(crate) async fn resolve_intent(&self, asset: AssetId) -> Result<()> {
         let mut tx = self.db.write().await?;
         let row: Option<i64> = sqlx::query_scalar("SELECT seq FROM asset WHERE id = $1")
@@ -79,6 +97,8 @@ impl Store {
             .await?;
         if row.is_none() {
             self.blobs.remove(BlobKey::Original(asset)).await?;
+            let blobs = self.blobs.clone();
+            blocking(move || blobs.remove_derived(asset, |_| true)).await?;
         }
         end_intent(&mut tx, asset).await?;
         Ok(tx.commit().await?)

@@ -49,7 +49,7 @@ async fn fixture() -> Fixture {
         thumbnail_folder: None,
         technical_metadata: None,
     };
-    store.publish(sealed, &record, None).await.unwrap();
+    store.publish(sealed, &record, None, None).await.unwrap();
     Fixture { _folder: folder, store, ids, asset }
 }
 

@@ -46,7 +46,7 @@ async fn fixture() -> Fixture {
         thumbnail_folder: None,
         technical_metadata: None,
     };
-    store.publish(sealed, &record, None).await.unwrap();
+    store.publish(sealed, &record, None, None).await.unwrap();
     Fixture { folder, store, asset }
 }
 

@@ -97,6 +97,37 @@ async fn what_was_asked_for_comes_true() {
     server.assert_healthy();
 }
 
+/// Where the original serves as it lies, nobody waits: without a worker, HLS is there with the answer to the create.
+#[tokio::test(flavor = "multi_thread")]
+async fn hls_that_needs_no_making_is_ready_at_once() {
+    let server = TestServer::start_with(&[("REELHOUSE_WORKERS", "0")]);
+    let id = upload(&server, &mp4()).await;
+    let ready = asset(&server, &id).await;
+    assert_eq!(
+        (&ready["hls"]["status"], &ready["thumbnail"]["status"]),
+        (&"ready".into(), &"pending".into())
+    );
+    assert_eq!(decode(ready["hls"]["manifest_url"].as_str().unwrap()), (String::new(), 325));
+    assert_eq!(jobs(&server, &["list"]).lines().filter(|line| line.contains("hls")).count(), 0);
+    let [index] = &files(&server.dir.path().join("derived"))[..] else { panic!("one file") };
+    // A few thousandths of what it serves, and it outlives a restart.
+    assert!(index.metadata().unwrap().len() * 200 < mp4().metadata().unwrap().len());
+    server.assert_healthy();
+    let server = TestServer::start_in(server.stop(), &[("REELHOUSE_WORKERS", "0")]);
+    let again = asset(&server, &id).await;
+    assert_eq!(decode(again["hls"]["manifest_url"].as_str().unwrap()).1, 325);
+
+    // What must be made is not said to be there; and a smaller variant beside it is made.
+    let made = upload(&server, &mkv()).await;
+    assert_eq!(asset(&server, &made).await["hls"]["status"], "pending");
+    expect(200, server.delete(&format!("/v1.3/assets/{id}")).send().await.unwrap()).await;
+    assert_eq!(files(&server.dir.path().join("derived")), Vec::<PathBuf>::new());
+    let settings = [("REELHOUSE_WORKERS", "0"), ("REELHOUSE_HLS_LADDER", "144")];
+    let server = TestServer::start_in(server.stop(), &settings);
+    let with_ladder = upload(&server, &mp4()).await;
+    assert_eq!(asset(&server, &with_ladder).await["hls"]["status"], "pending");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn media_urls_are_their_own_key_and_no_other() {
     let server = TestServer::start();
@@ -359,7 +390,7 @@ async fn workers_may_be_processes_of_their_own() {
         }
     }
     let server = TestServer::start_with(&[("REELHOUSE_WORKERS", "0")]);
-    let id = upload(&server, &mp4()).await;
+    let id = upload(&server, &mkv()).await;
     assert_eq!(asset(&server, &id).await["hls"]["status"], "pending");
     let worker =
         reelhouse(server.dir.path()).arg("worker").env("REELHOUSE_LOG", "warn").stdin(Stdio::null()).spawn();
