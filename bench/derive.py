@@ -9,6 +9,7 @@ itself is not in it: the clock starts when the 201 is there. Bytes are those sto
 """
 
 import json
+import os
 import pathlib
 import shutil
 import statistics
@@ -19,6 +20,7 @@ import urllib.request
 
 ROUNDS = 5
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 KEY = "a-key-for-benchmarks"
 
 
@@ -38,7 +40,7 @@ def make_clips(folder):
 class Server:
     def __init__(self, folder):
         self.process = subprocess.Popen(
-            [ROOT / "target/release/reelhouse", "serve"], stdout=subprocess.PIPE, text=True, cwd=folder,
+            [TARGET / "release/reelhouse", "serve"], stdout=subprocess.PIPE, text=True, cwd=folder,
             env={"PATH": "/usr/bin:/bin", "REELHOUSE_LISTEN": "127.0.0.1:0", "REELHOUSE_DATA_DIR": str(folder / "data"),
                  "REELHOUSE_API_KEY": KEY, "REELHOUSE_LOG": "warn"})
         self.url = self.process.stdout.readline().strip()
@@ -72,7 +74,7 @@ def timed(run, made):
 
 
 def main():
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="reelhouse-bench-", dir=ROOT / "target"))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="reelhouse-bench-", dir=TARGET))
     server = None
     try:
         clips = make_clips(folder)
