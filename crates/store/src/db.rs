@@ -6,7 +6,10 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    group::{self, Group},
+};
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 
@@ -14,6 +17,7 @@ static MIGRATOR: Migrator = sqlx::migrate!();
 #[derive(Debug)]
 pub(crate) struct Db {
     writer: SqlitePool,
+    group: Group,
     readers: SqlitePool,
 }
 
@@ -54,7 +58,7 @@ impl Db {
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_lazy_with(options.pragma("query_only", "on"));
-        Ok(Self { writer, readers })
+        Ok(Self { group: Group::start(writer.clone()), writer, readers })
     }
 
     /// Returns the version found, 0 for an empty database.
@@ -81,9 +85,14 @@ impl Db {
         &self.readers
     }
 
-    /// The one transaction that writes, now: BEGIN IMMEDIATE, so that it never fails half way for the lock.
+    /// The one transaction that writes.
     pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        group::begin(&self.writer).await
+    }
+
+    /// For what many do at the same time: their commits are one.
+    pub(crate) fn group(&self) -> &Group {
+        &self.group
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
