@@ -73,7 +73,7 @@ impl Service {
         let early = self.make_ready(&mut asset, bytes.path(), facts, size, blake3).await;
         let answer = as_created(&asset);
         let receipt = claim.as_ref().map(|claim| claim.receipt(&answer));
-        match self.store.publish(bytes, &asset, early.as_ref(), receipt.as_ref()).await {
+        match self.store.publish(bytes, asset, early, receipt).await {
             Ok(()) => {
                 self.jobs_pushed();
                 Ok(answer)

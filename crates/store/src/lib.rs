@@ -15,6 +15,7 @@ mod early;
 mod error;
 mod fold;
 mod folder_lock;
+mod group;
 mod idempotency;
 mod imports;
 mod incoming;

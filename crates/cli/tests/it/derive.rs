@@ -128,6 +128,28 @@ async fn hls_that_needs_no_making_is_ready_at_once() {
     assert_eq!(asset(&server, &with_ladder).await["hls"]["status"], "pending");
 }
 
+/// The programme changes its size in the middle: players are given one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_whose_parameters_change_is_encoded() {
+    let half = |name: &str, size: &str| {
+        let source = format!("testsrc2=size={size}:rate=25:duration=4");
+        std::fs::read(made(name, &[&["-f", "lavfi", "-i", &source][..], &H264[..8]].concat())).unwrap()
+    };
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("recording.ts");
+    std::fs::write(&path, [half("small.ts", "640x360"), half("large.ts", "854x480")].concat()).unwrap();
+    let server = TestServer::start();
+    let id = upload(&server, &path).await;
+    let asset = settled(&server, &id).await;
+    assert_eq!(asset["hls"]["status"], "ready");
+    let frames = ["-v", "error", "-select_streams", "v", "-show_entries", "frame=width", "-of", "csv=p=0"];
+    let output = command("ffprobe").args(frames).arg(asset["hls"]["manifest_url"].as_str().unwrap()).output();
+    let output = String::from_utf8(output.unwrap().stdout).unwrap();
+    let widths: Vec<_> = output.split_whitespace().map(|width| width.trim_end_matches(',')).collect();
+    assert!(widths.len() >= 199 && widths.iter().all(|width| *width == widths[0]), "{widths:?}");
+    server.assert_healthy();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn media_urls_are_their_own_key_and_no_other() {
     let server = TestServer::start();

@@ -73,6 +73,9 @@ const MAGIC: &[u8; 4] = b"RHX\x02";
 const MAX_RENDITIONS: usize = 64;
 /// 20 s at 240 pictures a second and two frames of sound for each are 15 000.
 const MAX_SAMPLES_OF_SEGMENT: usize = 50_000;
+/// Pieces of a segment of picture with sound: each is a read. Well interleaved, there is one; with a track that is not served
+/// in between, some hundreds.
+const MAX_PLACES: usize = 1000;
 
 impl Index {
     /// Reads a file's own index, and a few bytes of the pictures at which segments would begin. `copy` names the codecs of
@@ -294,6 +297,9 @@ fn rendition(
         let content = content(lanes, &cut.samples).ok_or(Reason::BadTables("times that make no sense"))?;
         let made =
             segment::media(&tracks, &content, number).ok_or(Reason::BadTables("a segment too large"))?;
+        if lanes.len() > 1 && made.ranges.len() > MAX_PLACES {
+            return Err(Reason::BadlyInterleaved);
+        }
         let start = packed.len();
         pack(packed, &content);
         segments.push(Entry { duration: cut.duration, len: made.len(), packed: start..packed.len() });

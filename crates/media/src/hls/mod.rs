@@ -89,6 +89,9 @@ pub enum Reason {
     /// Parameter sets are not all in the sample entry, or others lie among the pictures: a remux as `hvc1` collects them.
     #[error("parameter sets lie among the pictures")]
     InBandParameters,
+    /// Parameter sets of H.264 among the pictures are others than the sample entry's: the codec's configuration changes.
+    #[error("parameter sets change among the pictures")]
+    ParametersChange,
     /// Pictures at which segments would begin are not IDR, or others are shown before them.
     #[error("groups of pictures are open")]
     OpenGop,
@@ -107,6 +110,9 @@ pub enum Reason {
     /// Sounds that differ in coding or rate, and no video: players do not change between them.
     #[error("several sounds that differ, without video")]
     SeveralSounds,
+    /// Segments would be gathered from more than a thousand places.
+    #[error("pictures and sound are badly interleaved")]
+    BadlyInterleaved,
     /// Nobody here has the key.
     #[error("encrypted")]
     Encrypted,
@@ -132,12 +138,14 @@ impl Reason {
             Self::NotCommonH264 => "not_common_h264",
             Self::NotCommonVideo(_) => "not_common_video",
             Self::InBandParameters => "in_band_parameters",
+            Self::ParametersChange => "parameters_change",
             Self::OpenGop => "open_gop",
             Self::TrimInsideGop => "trim_inside_gop",
             Self::SeveralEdits => "several_edits",
             Self::SeveralSampleEntries => "several_sample_entries",
             Self::SeveralVideos => "several_videos",
             Self::SeveralSounds => "several_sounds",
+            Self::BadlyInterleaved => "badly_interleaved",
             Self::Encrypted => "encrypted",
             Self::SegmentTooLong => "segment_too_long",
             Self::TracksEndApart => "tracks_end_apart",

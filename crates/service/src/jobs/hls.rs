@@ -241,6 +241,8 @@ fn copying_mends(reason: &Reason) -> bool {
         Reason::VideoCodec(_)
         | Reason::AudioCodec(_)
         | Reason::NotCommonH264
+        | Reason::ParametersChange
+        | Reason::SeveralSampleEntries
         | Reason::OpenGop
         | Reason::TrimInsideGop
         | Reason::Encrypted
@@ -257,6 +259,7 @@ fn because(reason: &Reason) -> &'static str {
         Reason::VideoCodec(_) => because::CODEC,
         Reason::SegmentTooLong => because::SEGMENT_TOO_LONG,
         Reason::OpenGop => because::OPEN_GOP,
+        Reason::ParametersChange | Reason::SeveralSampleEntries => because::PARAMETERS,
         _ => because::TIMESTAMPS,
     }
 }
