@@ -128,6 +128,28 @@ async fn hls_that_needs_no_making_is_ready_at_once() {
     assert_eq!(asset(&server, &with_ladder).await["hls"]["status"], "pending");
 }
 
+/// Damaged, or of another version of this program: whoever asks finds nothing, and then a new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_cannot_be_read_is_made_anew() {
+    let server = TestServer::start();
+    let id = upload(&server, &mp4()).await;
+    let before = settled(&server, &id).await["hls"]["manifest_url"].clone();
+    let derived = files(&server.dir.path().join("derived"));
+    let index = derived.iter().find(|path| path.ends_with("main.index")).unwrap();
+    let mut bytes = std::fs::read(index).unwrap();
+    bytes[3] ^= 0x80;
+    std::fs::write(index, bytes).unwrap();
+    expect_error(404, "resource_not_exist", fetch(before.as_str().unwrap()).await).await;
+    eventually("there is another", async || {
+        let hls = asset(&server, &id).await["hls"].clone();
+        hls["status"] == "ready" && hls["manifest_url"] != before
+    })
+    .await;
+    let manifest = asset(&server, &id).await["hls"]["manifest_url"].clone();
+    assert_eq!(decode(manifest.as_str().unwrap()), (String::new(), 325));
+    server.assert_healthy();
+}
+
 /// The programme changes its size in the middle: players are given one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_whose_parameters_change_is_encoded() {
