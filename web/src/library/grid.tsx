@@ -35,6 +35,8 @@ export function Grid({ listing }: { listing: Listing }) {
   const rows = useSignal<[number, number]>([0, 0]);
   const current = useSignal(scrolled.get(name)?.index ?? 0);
   const settling = useRef(0);
+  const awaited = useRef<number | null>(null);
+  const restored = useRef(false);
   void listing.changed.value;
   const total = listing.total ?? 24;
   /** One page more, where the list may go on. */
@@ -57,9 +59,6 @@ export function Grid({ listing }: { listing: Listing }) {
       look();
     };
     measure();
-    const kept = scrolled.get(name);
-    // Once the height is there.
-    const restore = requestAnimationFrame(() => kept && scrollTo(0, kept.top));
     const observer = new ResizeObserver(measure);
     observer.observe(grid);
     let frame = 0;
@@ -67,12 +66,11 @@ export function Grid({ listing }: { listing: Listing }) {
       frame ||= requestAnimationFrame(() => {
         frame = 0;
         look();
-        if (grid.isConnected) scrolled.set(name, { top: scrollY, index: current.peek() });
+        if (restored.current && grid.isConnected) scrolled.set(name, { top: scrollY, index: current.peek() });
       });
     };
     addEventListener("scroll", onScroll, { passive: true });
     return () => {
-      cancelAnimationFrame(restore);
       cancelAnimationFrame(frame);
       observer.disconnect();
       removeEventListener("scroll", onScroll);
@@ -82,6 +80,14 @@ export function Grid({ listing }: { listing: Listing }) {
   const now = shape.value;
   const columns = now?.columns ?? 1;
   const [first, last] = [rows.value[0] * columns, Math.min(shown, (rows.value[1] + 1) * columns) - 1];
+
+  // Once the height is there.
+  useLayoutEffect(() => {
+    if (!now || listing.total === null || restored.current) return;
+    restored.current = true;
+    scrollTo({ top: scrolled.get(name)?.top ?? 0, behavior: "instant" });
+    look();
+  });
 
   // Who flies past asks for nothing.
   useLayoutEffect(() => {
@@ -105,8 +111,19 @@ export function Grid({ listing }: { listing: Listing }) {
     if (top < scrollY + covered + bar + 8) scrollTo({ top: top - covered - bar - 8, behavior: "instant" });
     else if (top + now.row > scrollY + innerHeight) scrollTo({ top: top + now.row - innerHeight + 8, behavior: "instant" });
     look();
-    requestAnimationFrame(() => grid.querySelector<HTMLElement>(`[data-index="${index}"] a`)?.focus({ preventScroll: true }));
+    // Its tile may have to be drawn, or fetched, first; until then keys still arrive here.
+    awaited.current = index;
+    grid.focus({ preventScroll: true });
   }
+
+  useLayoutEffect(() => {
+    if (awaited.current === null) return;
+    const tile = box.current?.querySelector<HTMLElement>(`[data-index="${awaited.current}"] a`);
+    // Whoever went elsewhere meanwhile stays there.
+    if (!tile && document.activeElement === box.current) return;
+    if (document.activeElement === box.current) tile?.focus({ preventScroll: true });
+    awaited.current = null;
+  });
 
   function onKeyDown(event: KeyboardEvent) {
     if (event.ctrlKey || event.metaKey || event.altKey || !now) return;
@@ -140,6 +157,7 @@ export function Grid({ listing }: { listing: Listing }) {
     <ul
       class="grid"
       ref={box}
+      tabIndex={-1}
       aria-label="Assets"
       aria-busy={listing.total === null}
       style={{ height: now ? `${Math.ceil(shown / columns) * now.row}px` : undefined }}

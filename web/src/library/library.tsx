@@ -9,7 +9,7 @@ import { arrivals } from "../queue/queue";
 import { filterBy, lastLibrary } from "../router";
 import { count } from "../words";
 import { Grid } from "./grid";
-import { Listing } from "./listing";
+import { type Listing, listingOf } from "./listing";
 
 const kinds: { kind: Kind | ""; words: string; icon?: IconName }[] = [
   { kind: "", words: "All" },
@@ -19,7 +19,7 @@ const kinds: { kind: Kind | ""; words: string; icon?: IconName }[] = [
 ];
 
 export function Library(query: Query) {
-  const listing = useMemo(() => new Listing(query), [query.filename, query.kind]);
+  const listing = useMemo(() => listingOf(query), [query.filename, query.kind]);
   useEffect(() => {
     lastLibrary.value = location.hash || "#/";
     document.title = "Reelhouse";

@@ -3,11 +3,23 @@ import { signal } from "@preact/signals";
 
 import { type Asset, changes, type Fault, list, PAGE, type Query, some } from "../api";
 import { asFault } from "../problem";
+import { key } from "../session";
 
 /** Pages that are kept: what was looked at longest ago goes first. */
 const KEPT = 60;
 
 type Loaded = { data: Asset[]; generation: number };
+
+let last: Listing | null = null;
+// Another key has other assets.
+key.subscribe(() => (last = null));
+
+/** The list that was last looked at, if it is this one: who comes back finds it as it was, and looked at again. */
+export function listingOf(query: Query): Listing {
+  if (last?.query.filename === query.filename && last.query.kind === query.kind) last.refresh();
+  else last = new Listing(query);
+  return last;
+}
 
 export class Listing {
   /** Changes whenever anything below does. */

@@ -59,7 +59,7 @@ interface Entry {
 
 /** In the order in which they were added. */
 export const items = signal<Item[]>([]);
-/** Grows with every asset that came to be. */
+/** Grows with every asset that came to be, or changed here. */
 export const arrivals = signal(0);
 /** What new assets are to be: playable, and visible. */
 export const wishes = signal({ enable_hls: true, enable_thumbnail: true });
@@ -283,6 +283,7 @@ async function transfer(entry: Entry, signal: AbortSignal): Promise<string> {
         entry.once = onceKey();
       }
       entry.record = await begin(file, file.name, kindOf(file), wishes.value, entry.once, signal);
+      arrivals.value += 1;
       there = await completed(entry.record, signal);
     }
     const record = entry.record;
