@@ -17,7 +17,7 @@ use axum::{
 };
 use reelhouse_api::paths;
 
-use crate::App;
+use crate::{App, openapi};
 
 pub(crate) use elsewhere::no_such_path;
 
@@ -49,6 +49,7 @@ pub(crate) fn table() -> Router<App> {
         .route(paths::PAGE_FILE, get(page::page_file))
         .route(paths::DOCS, get(page::docs))
         .route(paths::DOCS_FILE, get(page::docs_file))
+        .route(paths::OPENAPI, get(openapi::answer))
         .route(paths::HEALTHZ, get(health::alive))
         .route(paths::READYZ, get(health::ready))
 }
