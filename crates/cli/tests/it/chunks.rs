@@ -541,8 +541,10 @@ pub(crate) fn incoming(server: &TestServer) -> usize {
 pub(crate) async fn expire(server: &TestServer, upload: &str) {
     let url = format!("sqlite://{}", server.dir.path().join("reelhouse.db").display());
     let db = sqlx::SqlitePool::connect(&url).await.unwrap();
-    sqlx::query("UPDATE upload_session SET expires_at = 1 WHERE id = $1")
+    sqlx::query("UPDATE upload_session SET expires_at = $2 WHERE id = $1")
         .bind(upload)
+        // Just now: what ended long ago is forgotten.
+        .bind(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as i64)
         .execute(&db)
         .await
         .unwrap();
