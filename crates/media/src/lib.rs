@@ -16,6 +16,7 @@ mod probe;
 #[doc(hidden)]
 pub mod process;
 mod reader;
+mod served;
 mod shape;
 mod sniff;
 mod still;

@@ -24,6 +24,8 @@ pub mod because {
     pub const SEGMENT_TOO_LONG: &str = "segment too long";
     /// A segment needs pictures of the one before.
     pub const OPEN_GOP: &str = "open GOP";
+    /// The codec's configuration changes on the way.
+    pub const PARAMETERS: &str = "parameter sets";
     /// Times that cannot be mended by copying.
     pub const TIMESTAMPS: &str = "timestamps";
     /// A smaller picture is asked for.

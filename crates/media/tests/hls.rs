@@ -549,6 +549,24 @@ fn what_cannot_be_served_says_why() {
     assert_eq!(Reason::NotMp4.as_str(), "not_mp4");
 }
 
+/// What a receiver writes when the programme changes its size: copied, the second half has other parameters than it says.
+#[test]
+fn parameters_that_change_are_found_out_in_every_container() {
+    let half = |size: &str| {
+        let args = format!("-f lavfi -i testsrc2=s={size}:r=30:d=8 {X264}");
+        fs::read(Clip::make("half.ts", &args).path).unwrap()
+    };
+    let clip = Clip::make("first.ts", &format!("-f lavfi -i testsrc2=s=160x90:r=30:d=1 {X264}"));
+    fs::write(&clip.path, [half("160x90"), half("320x180")].concat()).unwrap();
+    let clip = clip.remade("both.mp4", "-fflags +genpts -i SOURCE -c copy");
+    assert_eq!(clip.refusal(), Reason::ParametersChange);
+    assert_eq!(clip.remade("both.mov", "-i SOURCE -c copy").refusal(), Reason::ParametersChange);
+    // The same size twice is one stream.
+    let clip = Clip::make("first.ts", &format!("-f lavfi -i testsrc2=s=160x90:r=30:d=1 {X264}"));
+    fs::write(&clip.path, [half("160x90"), half("160x90")].concat()).unwrap();
+    assert!(clip.remade("both.mp4", "-fflags +genpts -i SOURCE -c copy").index().is_ok());
+}
+
 #[test]
 fn a_file_that_shrank_is_an_error_of_reading() {
     let bytes = fs::read(Clip::both("plain.mp4", "-movflags +faststart").path).unwrap();

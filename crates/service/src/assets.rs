@@ -5,12 +5,8 @@ use reelhouse_api::{Asset, AssetId, Fault, Method, Page, PageInfo, RenditionStat
 use reelhouse_store::{AssetQuery, AssetRecord, Removal};
 
 use crate::{
-    Caller, IdempotencyKey, KeptMetadata, Service, Upload,
-    error::Result,
-    filename,
-    idempotency::Claim,
-    judge::{BecomeReady, JudgeError},
-    upload::Arrived,
+    Caller, IdempotencyKey, KeptMetadata, Service, Upload, error::Result, filename, idempotency::Claim,
+    judge::JudgeError, upload::Arrived,
 };
 
 /// What a form says beside its file.
@@ -73,10 +69,11 @@ impl Service {
             }
         })?;
         let mut asset = self.new_asset(caller, method, filename, new)?;
-        asset.become_ready(facts, size, bytes.blake3().to_owned());
+        let blake3 = bytes.blake3().to_owned();
+        let early = self.make_ready(&mut asset, bytes.path(), facts, size, blake3).await;
         let answer = as_created(&asset);
         let receipt = claim.as_ref().map(|claim| claim.receipt(&answer));
-        match self.store.publish(bytes, &asset, receipt.as_ref()).await {
+        match self.store.publish(bytes, asset, early, receipt).await {
             Ok(()) => {
                 self.jobs_pushed();
                 Ok(answer)

@@ -315,7 +315,12 @@ impl Service {
             Ok::<_, io::Error>(hls::Index::from_bytes(&bytes))
         });
         let Some(index) = read.await?.map_err(unreadable)? else {
-            tracing::error!(key, "an index cannot be read; make it anew");
+            tracing::error!(key, "an index is damaged or of another version and is made anew");
+            if let Some(asset) = self.store.asset_of_any(record.asset_id).await? {
+                let now_ms = self.clock.now_ms();
+                self.store.push_job(&asset.account, asset.id, JobKind::Hls, now_ms).await?;
+                self.jobs_pushed();
+            }
             return Ok(None);
         };
         let cached = Arc::new(CachedIndex { index, size });

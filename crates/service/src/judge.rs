@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use reelhouse_api::{Fault, MediaKind, Method, Status};
+use reelhouse_api::{Fault, MediaKind, Method, RenditionStatus, Status};
 use reelhouse_media::{Facts, Sniffed};
-use reelhouse_store::AssetRecord;
+use reelhouse_store::{AssetRecord, EarlyDerivative};
 
-use crate::Service;
+use crate::{Service, jobs};
 
 /// Why a file is not taken.
 #[derive(Debug)]
@@ -38,6 +38,36 @@ impl Service {
         self.limits.check(&facts, method, size).map_err(JudgeError::Fault)?;
         Ok(facts)
     }
+
+    /// What a file that is taken makes of its asset; and its HLS, where that takes no more than a look at the file's own
+    /// tables. All else that was asked for comes as jobs. `size` is in bytes, `blake3` in hex.
+    pub(crate) async fn make_ready(
+        &self,
+        asset: &mut AssetRecord,
+        path: &Path,
+        facts: Facts,
+        size: u64,
+        blake3: String,
+    ) -> Option<EarlyDerivative> {
+        let Facts { kind, mime, duration, technical, .. } = facts;
+        asset.status = Status::Ready;
+        asset.kind = Some(kind);
+        asset.file_type = Some(mime);
+        asset.size = Some(size);
+        asset.duration = duration;
+        asset.blake3 = Some(blake3);
+        // HLS means nothing for an image: ignored, as the contract has it.
+        asset.hls_status = asset.hls_status.filter(|_| kind != MediaKind::Image);
+        let early = match asset.hls_status {
+            Some(RenditionStatus::Pending) => jobs::hls_as_it_lies(self, path, &technical).await,
+            _ => None,
+        };
+        if early.is_some() {
+            asset.hls_status = Some(RenditionStatus::Ready);
+        }
+        asset.technical_metadata = Some(Box::new(technical));
+        early
+    }
 }
 
 fn broken(method: Method, kind: MediaKind) -> Fault {
@@ -54,26 +84,5 @@ pub(crate) fn not_media(method: Method, mime: String) -> Fault {
     match method {
         Method::Url => Fault::MediaUrlUnsupportedFormat { detected_format: mime },
         Method::Direct | Method::Multipart => Fault::UnsupportedAssetType { asset_type: mime },
-    }
-}
-
-/// What a file that is taken makes of its asset.
-pub(crate) trait BecomeReady {
-    /// `size` in bytes, `blake3` in hex.
-    fn become_ready(&mut self, facts: Facts, size: u64, blake3: String);
-}
-
-impl BecomeReady for AssetRecord {
-    fn become_ready(&mut self, facts: Facts, size: u64, blake3: String) {
-        let Facts { kind, mime, duration, technical, .. } = facts;
-        self.status = Status::Ready;
-        self.kind = Some(kind);
-        self.file_type = Some(mime);
-        self.size = Some(size);
-        self.duration = duration;
-        self.blake3 = Some(blake3);
-        // HLS means nothing for an image: ignored, as the contract has it.
-        self.hls_status = self.hls_status.filter(|_| kind != MediaKind::Image);
-        self.technical_metadata = Some(Box::new(technical));
     }
 }

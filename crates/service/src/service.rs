@@ -53,6 +53,8 @@ pub struct Service {
     /// A chunk that is sent twice at once is written once after the other.
     pub(crate) chunk_turns: Turns<(UploadId, u64)>,
     pub(crate) hls: Arc<HlsSettings>,
+    /// Reading the tables of long files takes memory.
+    pub(crate) index_turns: Arc<Semaphore>,
     pub(crate) hls_indices: Arc<Cache<String, Arc<CachedIndex>, IndexSize>>,
     pub(crate) lanes: Arc<Lanes>,
     ids: Arc<IdMaker>,
@@ -67,6 +69,9 @@ impl std::fmt::Debug for Service {
             .finish_non_exhaustive()
     }
 }
+
+/// Files whose tables are read at once, for HLS.
+const INDEX_READERS: usize = 4;
 
 /// Bytes of HLS indices kept in memory.
 const INDEX_BYTES: u64 = 64 << 20;
@@ -144,6 +149,7 @@ impl Service {
             signer,
             chunk_turns: Turns::default(),
             hls: Arc::new(settings.hls),
+            index_turns: Arc::new(Semaphore::new(INDEX_READERS)),
             hls_indices: Arc::new(Cache::with_weighter(1024, INDEX_BYTES, IndexSize)),
             lanes: Arc::default(),
             ids: Arc::default(),

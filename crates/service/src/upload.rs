@@ -51,18 +51,19 @@ impl Service {
     /// When staging cannot take a file.
     pub async fn begin_upload(&self, declared: Option<u64>) -> Result<Upload> {
         let most = self.limits.max_local_size() + FORM_OVERHEAD;
-        self.stage(Method::Direct, declared.unwrap_or(most).min(most)).await
+        self.stage(Method::Direct, declared, most).await
     }
 
     /// Begins to take what a URL leads to, as far as a request waits for it. `total` is in bytes, where the origin says it.
     pub(crate) async fn begin_import(&self, total: Option<u64>) -> Result<Upload> {
         let most = self.imports.settings.request_bytes + FORM_OVERHEAD;
-        self.stage(Method::Url, total.unwrap_or(most).min(most)).await
+        self.stage(Method::Url, total, most).await
     }
 
-    async fn stage(&self, method: Method, room: u64) -> Result<Upload> {
-        let share = self.staging_room.share(room).await?;
-        let state = match self.store.blobs().stage().await {
+    async fn stage(&self, method: Method, declared: Option<u64>, most: u64) -> Result<Upload> {
+        let declared = declared.map(|bytes| bytes.min(most));
+        let share = self.staging_room.share(declared.unwrap_or(most)).await?;
+        let state = match self.store.blobs().stage(declared).await {
             Ok(file) => State::Arriving { file, share },
             Err(error) => refused_by_store(&error),
         };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use reelhouse_api::AssetError;
-use reelhouse_store::{AssetRecord, Attempt, JobRecord, Lane};
+use reelhouse_store::{AssetRecord, Attempt, EarlyDerivative, JobRecord, Lane};
 use tokio::{
     sync::watch,
     time::{interval, sleep},
@@ -34,8 +34,8 @@ pub(crate) enum Done {
         /// How it was made, JSON.
         details: String,
     },
-    /// The asset is whole and is taken.
-    Arrived(Box<AssetRecord>),
+    /// The asset is whole and is taken, with what was made of it already.
+    Arrived(Box<AssetRecord>, Option<EarlyDerivative>),
     /// The asset is not taken.
     Refused(AssetError),
     /// The asset's places in indexes were seen to.
@@ -208,17 +208,19 @@ impl Service {
                 tracing::info!(details, "made");
                 Ok(self.store.finish_job(job, attempt, &details, now_ms).await?)
             }
-            Done::Arrived(asset) => match self.store.publish_arrived(job, &asset, now_ms).await {
-                Err(reelhouse_store::Error::QuotaReached) => {
-                    let fault = self.quota_fault(&asset.account, asset.size.unwrap_or_default()).await;
-                    let fault = fault.map_err(|error| JobError::Retry(error.to_string()))?;
-                    Ok(self.store.refuse_arrived(job, &AssetError::from(&fault)).await?)
+            Done::Arrived(asset, early) => {
+                match self.store.publish_arrived(job, &asset, early.as_ref(), now_ms).await {
+                    Err(reelhouse_store::Error::QuotaReached) => {
+                        let fault = self.quota_fault(&asset.account, asset.size.unwrap_or_default()).await;
+                        let fault = fault.map_err(|error| JobError::Retry(error.to_string()))?;
+                        Ok(self.store.refuse_arrived(job, &AssetError::from(&fault)).await?)
+                    }
+                    ended => {
+                        self.jobs_pushed();
+                        Ok(ended?)
+                    }
                 }
-                ended => {
-                    self.jobs_pushed();
-                    Ok(ended?)
-                }
-            },
+            }
             Done::Indexed => {
                 let ended = self.store.end_index_job(job).await?;
                 // If one came meanwhile, the job waits again.

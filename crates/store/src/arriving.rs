@@ -4,9 +4,10 @@
 use reelhouse_api::{AssetError, AssetId, JobKind};
 
 use crate::{
-    AssetRecord, ImportRecord, JobRecord, Store,
+    AssetRecord, EarlyDerivative, ImportRecord, JobRecord, Store,
     assets::{self, become_failed, become_ready},
-    blobs::BlobKey,
+    blobs::{BlobKey, blocking},
+    early::remove_of_earlier_attempts,
     error::{During, Result},
     idempotency::{self, Receipt},
     imports, jobs,
@@ -47,32 +48,67 @@ impl Store {
         recorded
     }
 
-    /// Makes a whole, flushed incoming file the original of its asset, which is ready from then on, and ends the job.
-    /// False when the job is no longer the worker's; then nothing of it shows.
+    /// Makes a whole, flushed incoming file the original of its asset, which is ready from then on, and what was made of it
+    /// already its derivative, and ends the job. False when the job is no longer the worker's; then nothing of it shows.
     ///
-    /// The file is moved before the commit. A crash in between is mended by the job's next attempt, which finds it there.
+    /// Files are moved before the commit. A crash in between is mended by the job's next attempt, which finds them there.
     ///
     /// # Errors
     /// When the database or the folder fails, or the account's quota is reached.
-    pub async fn publish_arrived(&self, job: &JobRecord, asset: &AssetRecord, now_ms: i64) -> Result<bool> {
+    pub async fn publish_arrived(
+        &self,
+        job: &JobRecord,
+        asset: &AssetRecord,
+        early: Option<&EarlyDerivative>,
+        now_ms: i64,
+    ) -> Result<bool> {
+        let early = early.map(|early| (early, early.folder_of_attempt(job)));
         self.blobs.accept_incoming(asset.id).await?;
-        let mut tx = self.db.write().await?;
-        if jobs::end(&mut tx, job).await? {
-            become_ready(&mut tx, asset).await?;
-            push_wanted(&mut tx, asset, now_ms).await?;
-            sqlx::query("DELETE FROM import WHERE asset_id = $1")
-                .bind(asset.id.to_string())
-                .execute(&mut *tx)
-                .await?;
-            tx.commit().await?;
-            return Ok(true);
+        let recorded = async {
+            remove_of_earlier_attempts(&self.blobs, job).await?;
+            if let Some((early, folder)) = &early {
+                early.write(&self.blobs, asset.id, folder).await?;
+            }
+            self.record_arrived(job, asset, early.as_ref(), now_ms).await
+        };
+        let recorded = recorded.await;
+        if matches!(recorded, Ok(true)) {
+            return recorded;
         }
-        drop(tx);
+        if let Some((_, folder)) = early {
+            let (blobs, asset) = (self.blobs.clone(), asset.id);
+            blocking(move || blobs.remove_derived(asset, |name| name == folder)).await?;
+        }
+        recorded?;
         // Deleted meanwhile: whoever did may have looked for the file where it no longer was.
         if self.asset_of_any(asset.id).await?.is_none() {
             self.blobs.remove(BlobKey::Original(asset.id)).await?;
         }
         Ok(false)
+    }
+
+    async fn record_arrived(
+        &self,
+        job: &JobRecord,
+        asset: &AssetRecord,
+        early: Option<&(&EarlyDerivative, String)>,
+        now_ms: i64,
+    ) -> Result<bool> {
+        let mut tx = self.db.write().await?;
+        if !jobs::end(&mut tx, job).await? {
+            return Ok(false);
+        }
+        become_ready(&mut tx, asset).await?;
+        if let Some((early, folder)) = early {
+            early.record(&mut tx, asset.id, folder, now_ms).await?;
+        }
+        push_wanted(&mut tx, asset, now_ms).await?;
+        sqlx::query("DELETE FROM import WHERE asset_id = $1")
+            .bind(asset.id.to_string())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Ends an arriving asset as failed, and its job with it; its bytes go. False when the job is no longer the worker's.
@@ -111,7 +147,9 @@ impl Store {
     /// Removes the bytes of assets that failed. Their rows stay and say why.
     pub(crate) async fn remove_failed(&self, asset: AssetId) -> Result<()> {
         self.blobs.remove(BlobKey::Incoming(asset)).await?;
-        self.blobs.remove(BlobKey::Original(asset)).await
+        self.blobs.remove(BlobKey::Original(asset)).await?;
+        let blobs = self.blobs.clone();
+        blocking(move || blobs.remove_derived(asset, |_| true)).await
     }
 
     /// Incoming files whose asset is not arriving. Only for when nothing else runs: a file may be there before its row.

@@ -89,15 +89,15 @@ impl Blobs {
         Self { root: std::path::absolute(root).unwrap_or_else(|_| root.to_owned()) }
     }
 
-    /// A new file for bytes that are still arriving. Dropped before it is sealed and moved, it is gone.
+    /// A new file for bytes that are still arriving, `declared` at the most where that is known. Dropped before it is sealed and moved, it is gone.
     ///
     /// # Errors
     /// When the folder cannot take a file.
-    pub async fn stage(&self) -> Result<StagingFile> {
+    pub async fn stage(&self, declared: Option<u64>) -> Result<StagingFile> {
         let mut name = [0; 16];
         getrandom::fill(&mut name).map_err(io::Error::other).during("naming a staging file")?;
         let path = self.root.join(STAGING).join(format!("{:0STAGING_NAME$x}", u128::from_be_bytes(name)));
-        StagingFile::create(path, self.clone()).await
+        StagingFile::create(path, self.clone(), declared).await
     }
 
     /// Opens a blob for reading; `None` when it is not there.
@@ -226,8 +226,14 @@ impl Blobs {
         let target = self.root.join(sharded(DERIVED, asset));
         fs::create_dir_all(&target).during("making the folder of derivatives")?;
         fs::rename(attempt, target.join(folder)).during("moving a derivative into place")?;
-        sync_folder(&target)?;
-        sync_parent(&target)
+        self.flush_derived(asset)
+    }
+
+    /// Makes an asset's folders of derivatives durable, not what is in them.
+    pub(crate) fn flush_derived(&self, asset: AssetId) -> Result<()> {
+        let folder = self.root.join(sharded(DERIVED, asset));
+        sync_folder(&folder)?;
+        sync_parent(&folder)
     }
 
     /// Where an attempt writes.

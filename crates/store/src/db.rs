@@ -6,16 +6,18 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    group::{self, Group},
+};
 
 static MIGRATOR: Migrator = sqlx::migrate!();
-
-const BEGIN: &str = "BEGIN IMMEDIATE";
 
 /// SQLite as it is used here: one writer whose commits are flushed, several readers that never wait for it (WAL).
 #[derive(Debug)]
 pub(crate) struct Db {
     writer: SqlitePool,
+    group: Group,
     readers: SqlitePool,
 }
 
@@ -56,7 +58,7 @@ impl Db {
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_lazy_with(options.pragma("query_only", "on"));
-        Ok(Self { writer, readers })
+        Ok(Self { group: Group::start(writer.clone()), writer, readers })
     }
 
     /// Returns the version found, 0 for an empty database.
@@ -83,20 +85,14 @@ impl Db {
         &self.readers
     }
 
-    /// The one transaction that writes, now: BEGIN IMMEDIATE, so that it never fails half way for the lock.
+    /// The one transaction that writes.
     pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>> {
-        match self.writer.begin_with(BEGIN).await {
-            // A full disk makes SQLite end the transaction by itself, behind the driver's back: the connection is of no use any
-            // more.
-            Err(sqlx::Error::InvalidSavePointStatement) => {
-                tracing::warn!(
-                    "a connection to the database ended its transaction by itself; a new one takes its place"
-                );
-                drop(self.writer.acquire().await?.detach());
-                Ok(self.writer.begin_with(BEGIN).await?)
-            }
-            begun => Ok(begun?),
-        }
+        group::begin(&self.writer).await
+    }
+
+    /// For what many do at the same time: their commits are one.
+    pub(crate) fn group(&self) -> &Group {
+        &self.group
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {

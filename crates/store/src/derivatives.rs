@@ -7,6 +7,7 @@ use std::{
 };
 
 use reelhouse_api::{AssetId, JobKind, RenditionStatus};
+use sqlx::SqliteConnection;
 
 use crate::{
     JobRecord, Store,
@@ -119,18 +120,7 @@ impl Store {
         if !jobs::end(&mut tx, job).await? {
             return Ok(false);
         }
-        sqlx::query(
-            "INSERT INTO derivative (asset_id, kind, folder, bytes, details, created_at) VALUES ($1, $2, $3, $4, $5, $6)
-             ON CONFLICT (asset_id, kind) DO UPDATE SET folder = $3, bytes = $4, details = $5, created_at = $6",
-        )
-        .bind(job.asset_id.to_string())
-        .bind(job.kind.as_str())
-        .bind(job.attempt())
-        .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
-        .bind(details)
-        .bind(now_ms)
-        .execute(&mut *tx)
-        .await?;
+        record(&mut tx, (job.asset_id, job.kind), &job.attempt(), bytes, details, now_ms).await?;
         jobs::show(&mut tx, job.asset_id, job.kind, RenditionStatus::Ready).await?;
         tx.commit().await?;
         Ok(true)
@@ -179,12 +169,14 @@ impl Store {
         rows.into_iter().map(record).collect()
     }
 
-    /// Whether a folder of derivatives has a row, or a job whose next attempt will see to it, or an asset that is just
-    /// being deleted.
+    /// Whether a folder of derivatives has a row, or a job or a publish that will see to it, or an asset that is just being
+    /// deleted.
     pub(crate) async fn derivative_is_known(&self, asset: AssetId, folder: &str) -> Result<bool> {
         let known: Option<i64> = sqlx::query_scalar(
             "SELECT 1 WHERE EXISTS (SELECT 1 FROM derivative WHERE asset_id = $1 AND folder = $2)
-                OR EXISTS (SELECT 1 FROM job WHERE asset_id = $1 AND $2 LIKE kind || '-%')
+                OR EXISTS (SELECT 1 FROM job WHERE asset_id = $1
+                              AND ($2 LIKE kind || '-%' OR kind IN ('import', 'examine')))
+                OR EXISTS (SELECT 1 FROM publish_intent WHERE asset_id = $1)
                 OR EXISTS (SELECT 1 FROM asset WHERE id = $1 AND deleted_at IS NOT NULL)",
         )
         .bind(asset.to_string())
@@ -226,8 +218,32 @@ impl JobRecord {
     }
 }
 
+/// Writes the row of a derivative, whose files are in their place; it takes that of an older one.
+pub(crate) async fn record(
+    tx: &mut SqliteConnection,
+    (asset, kind): (AssetId, JobKind),
+    folder: &str,
+    bytes: u64,
+    details: &str,
+    now_ms: i64,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO derivative (asset_id, kind, folder, bytes, details, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (asset_id, kind) DO UPDATE SET folder = $3, bytes = $4, details = $5, created_at = $6",
+    )
+    .bind(asset.to_string())
+    .bind(kind.as_str())
+    .bind(folder)
+    .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
+    .bind(details)
+    .bind(now_ms)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Flushes every file of a flat folder, and the folder; returns their bytes.
-fn flush_files(folder: &Path) -> Result<u64> {
+pub(crate) fn flush_files(folder: &Path) -> Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder).during("listing what an attempt made")? {
         let path = entry.during("listing what an attempt made")?.path();

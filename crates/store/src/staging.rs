@@ -1,16 +1,17 @@
 //! Bytes that are still arriving: written as they come, hashed on the way, gone unless published.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
+use rustix::{fs::FallocateFlags, io::Errno};
 use tokio::task::JoinHandle;
 
 use crate::{
-    appender::{Appender, Writer},
+    appender::{Appender, BATCH, Writer},
     blobs::{BlobKey, Blobs, blocking},
     error::{During, Result},
 };
@@ -41,16 +42,23 @@ impl Drop for StagedPath {
 }
 
 impl StagingFile {
-    pub(crate) async fn create(path: PathBuf, blobs: Blobs) -> Result<Self> {
+    /// `declared` is how many bytes will come at the most, if that is known: room for them is taken now, so that the disk
+    /// neither looks for it bit by bit nor is found full at the end.
+    pub(crate) async fn create(path: PathBuf, blobs: Blobs, declared: Option<u64>) -> Result<Self> {
         // The guard first: a future dropped between the two leaves nothing behind.
         let staged = StagedPath { path: path.clone(), blobs };
         let file = blocking(move || {
-            OpenOptions::new()
+            let file = OpenOptions::new()
                 .write(true)
                 .create_new(true)
                 .mode(0o600)
                 .open(path)
-                .during("making a staging file")
+                .during("making a staging file")?;
+            match declared {
+                Some(bytes) if bytes > WRITTEN_AT_ONCE => take_room(&file, bytes)?,
+                _ => {}
+            }
+            Ok(file)
         })
         .await?;
         Ok(Self { appender: Appender::at(file, Box::new(()), 0), staged })
@@ -70,8 +78,21 @@ impl StagingFile {
     /// When a write failed.
     pub async fn seal(self) -> Result<Sealed> {
         let Writer { file, hasher, size, .. } = self.appender.finish().await?;
-        let flush = tokio::task::spawn_blocking(move || file.sync_data());
+        // Whatever room was not needed goes back.
+        let flush = tokio::task::spawn_blocking(move || file.set_len(size).and_then(|()| file.sync_data()));
         Ok(Sealed { staged: self.staged, flush, size, blake3: hasher.finalize().to_hex().to_string() })
+    }
+}
+
+/// A file of so many bytes is written in one piece: there is nothing to be gained.
+const WRITTEN_AT_ONCE: u64 = BATCH as u64;
+
+/// Takes room on the disk, of which nothing shows.
+fn take_room(file: &File, bytes: u64) -> Result<()> {
+    match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes) {
+        // Not every file system can.
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Err(error) => Err(error.into()).during("taking room for an upload"),
     }
 }
 

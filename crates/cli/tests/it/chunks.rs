@@ -31,7 +31,11 @@ impl Session {
     pub(crate) async fn begin(server: &TestServer, path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap();
         let body = json!({ "filename": "a file.wav", "type": "audio", "total_size": bytes.len() });
-        let answer = expect(201, create(server, &body, None).await).await;
+        Self::begin_with(server, bytes, &body).await
+    }
+
+    pub(crate) async fn begin_with(server: &TestServer, bytes: Vec<u8>, body: &Value) -> Self {
+        let answer = expect(201, create(server, body, None).await).await;
         Self {
             id: answer["upload_id"].as_str().unwrap().to_owned(),
             asset: answer["asset_id"].as_str().unwrap().to_owned(),
@@ -115,6 +119,29 @@ async fn put(url: &str, bytes: Vec<u8>) -> reqwest::Result<Response> {
 fn etag(response: Response) -> String {
     assert_eq!(response.status(), StatusCode::OK);
     response.headers()["etag"].to_str().unwrap().trim_matches('"').to_owned()
+}
+
+#[tokio::test]
+async fn hls_that_needs_no_making_is_ready_with_the_asset() {
+    let server = TestServer::start();
+    let bytes = std::fs::read(media::mp4()).unwrap();
+    let body = json!({ "filename": "a.mp4", "type": "video", "total_size": bytes.len(), "enable_hls": true });
+    let session = Session::begin_with(&server, bytes, &body).await;
+    let mut reported = Vec::new();
+    for index in 1..=session.total() {
+        reported.push((index, session.put(&server, index).await));
+    }
+    expect(200, session.report(&server, &reported).await).await;
+    let asset = session.asset_when_decided(&server).await;
+    assert_eq!((&asset["status"], &asset["hls"]["status"]), (&json!("ready"), &json!("ready")));
+    let manifest = client().get(asset["hls"]["manifest_url"].as_str().unwrap()).send().await.unwrap();
+    assert!(expect_text(manifest).await.starts_with("#EXTM3U"));
+    server.assert_healthy();
+}
+
+async fn expect_text(response: Response) -> String {
+    assert_eq!(response.status(), StatusCode::OK);
+    response.text().await.unwrap()
 }
 
 #[tokio::test]
@@ -514,8 +541,10 @@ pub(crate) fn incoming(server: &TestServer) -> usize {
 pub(crate) async fn expire(server: &TestServer, upload: &str) {
     let url = format!("sqlite://{}", server.dir.path().join("reelhouse.db").display());
     let db = sqlx::SqlitePool::connect(&url).await.unwrap();
-    sqlx::query("UPDATE upload_session SET expires_at = 1 WHERE id = $1")
+    sqlx::query("UPDATE upload_session SET expires_at = $2 WHERE id = $1")
         .bind(upload)
+        // Just now: what ended long ago is forgotten.
+        .bind(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as i64)
         .execute(&db)
         .await
         .unwrap();

@@ -37,7 +37,11 @@ async fn no_acknowledged_upload_is_lost_by_kill_9() {
                         let request = client()
                             .post(format!("{url}/v1.3/assets"))
                             .header("x-api-key", crate::harness::KEY);
-                        let Ok(response) = request.multipart(direct(&file)).send().await else { return };
+                        let Ok(response) =
+                            request.multipart(direct(&file).text("enable_hls", "true")).send().await
+                        else {
+                            return;
+                        };
                         let acknowledged = response.status() == 201;
                         let Ok(asset) = response.json::<Value>().await else { return };
                         assert!(acknowledged, "{asset}");

@@ -97,6 +97,81 @@ async fn what_was_asked_for_comes_true() {
     server.assert_healthy();
 }
 
+/// Where the original serves as it lies, nobody waits: without a worker, HLS is there with the answer to the create.
+#[tokio::test(flavor = "multi_thread")]
+async fn hls_that_needs_no_making_is_ready_at_once() {
+    let server = TestServer::start_with(&[("REELHOUSE_WORKERS", "0")]);
+    let id = upload(&server, &mp4()).await;
+    let ready = asset(&server, &id).await;
+    assert_eq!(
+        (&ready["hls"]["status"], &ready["thumbnail"]["status"]),
+        (&"ready".into(), &"pending".into())
+    );
+    assert_eq!(decode(ready["hls"]["manifest_url"].as_str().unwrap()), (String::new(), 325));
+    assert_eq!(jobs(&server, &["list"]).lines().filter(|line| line.contains("hls")).count(), 0);
+    let [index] = &files(&server.dir.path().join("derived"))[..] else { panic!("one file") };
+    // A few thousandths of what it serves, and it outlives a restart.
+    assert!(index.metadata().unwrap().len() * 200 < mp4().metadata().unwrap().len());
+    server.assert_healthy();
+    let server = TestServer::start_in(server.stop(), &[("REELHOUSE_WORKERS", "0")]);
+    let again = asset(&server, &id).await;
+    assert_eq!(decode(again["hls"]["manifest_url"].as_str().unwrap()).1, 325);
+
+    // What must be made is not said to be there; and a smaller variant beside it is made.
+    let made = upload(&server, &mkv()).await;
+    assert_eq!(asset(&server, &made).await["hls"]["status"], "pending");
+    expect(200, server.delete(&format!("/v1.3/assets/{id}")).send().await.unwrap()).await;
+    assert_eq!(files(&server.dir.path().join("derived")), Vec::<PathBuf>::new());
+    let settings = [("REELHOUSE_WORKERS", "0"), ("REELHOUSE_HLS_LADDER", "144")];
+    let server = TestServer::start_in(server.stop(), &settings);
+    let with_ladder = upload(&server, &mp4()).await;
+    assert_eq!(asset(&server, &with_ladder).await["hls"]["status"], "pending");
+}
+
+/// Damaged, or of another version of this program: whoever asks finds nothing, and then a new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_cannot_be_read_is_made_anew() {
+    let server = TestServer::start();
+    let id = upload(&server, &mp4()).await;
+    let before = settled(&server, &id).await["hls"]["manifest_url"].clone();
+    let derived = files(&server.dir.path().join("derived"));
+    let index = derived.iter().find(|path| path.ends_with("main.index")).unwrap();
+    let mut bytes = std::fs::read(index).unwrap();
+    bytes[3] ^= 0x80;
+    std::fs::write(index, bytes).unwrap();
+    expect_error(404, "resource_not_exist", fetch(before.as_str().unwrap()).await).await;
+    eventually("there is another", async || {
+        let hls = asset(&server, &id).await["hls"].clone();
+        hls["status"] == "ready" && hls["manifest_url"] != before
+    })
+    .await;
+    let manifest = asset(&server, &id).await["hls"]["manifest_url"].clone();
+    assert_eq!(decode(manifest.as_str().unwrap()), (String::new(), 325));
+    server.assert_healthy();
+}
+
+/// The programme changes its size in the middle: players are given one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_whose_parameters_change_is_encoded() {
+    let half = |name: &str, size: &str| {
+        let source = format!("testsrc2=size={size}:rate=25:duration=4");
+        std::fs::read(made(name, &[&["-f", "lavfi", "-i", &source][..], &H264[..8]].concat())).unwrap()
+    };
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("recording.ts");
+    std::fs::write(&path, [half("small.ts", "640x360"), half("large.ts", "854x480")].concat()).unwrap();
+    let server = TestServer::start();
+    let id = upload(&server, &path).await;
+    let asset = settled(&server, &id).await;
+    assert_eq!(asset["hls"]["status"], "ready");
+    let frames = ["-v", "error", "-select_streams", "v", "-show_entries", "frame=width", "-of", "csv=p=0"];
+    let output = command("ffprobe").args(frames).arg(asset["hls"]["manifest_url"].as_str().unwrap()).output();
+    let output = String::from_utf8(output.unwrap().stdout).unwrap();
+    let widths: Vec<_> = output.split_whitespace().map(|width| width.trim_end_matches(',')).collect();
+    assert!(widths.len() >= 199 && widths.iter().all(|width| *width == widths[0]), "{widths:?}");
+    server.assert_healthy();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn media_urls_are_their_own_key_and_no_other() {
     let server = TestServer::start();
@@ -359,7 +434,7 @@ async fn workers_may_be_processes_of_their_own() {
         }
     }
     let server = TestServer::start_with(&[("REELHOUSE_WORKERS", "0")]);
-    let id = upload(&server, &mp4()).await;
+    let id = upload(&server, &mkv()).await;
     assert_eq!(asset(&server, &id).await["hls"]["status"], "pending");
     let worker =
         reelhouse(server.dir.path()).arg("worker").env("REELHOUSE_LOG", "warn").stdin(Stdio::null()).spawn();

@@ -245,6 +245,8 @@ async fn what_is_large_or_slow_goes_on_as_a_job() {
                 (&json!("ready"), &json!(file.len())),
                 "{path}: {asset}"
             );
+            // The moment it is ready, so is what needs no making.
+            assert_eq!(asset["hls"]["status"], "ready", "{path}");
             assert!(content(&server, &answer["_id"]).await == file, "{path}");
         }
         let ranges =

@@ -129,6 +129,7 @@ async fn settings_come_from_file_environment_and_flags() {
     assert!(refused(&mut serve("", &["--public-url", "ftp://x"])).contains("does not begin with http"));
     assert!(refused(&mut serve("ffmpeg = \"/no/such/ffmpeg\"", &[])).contains("/no/such/ffmpeg"));
     assert!(refused(&mut serve("ffmpeg = \"true\"", &[])).contains("it is not ffmpeg"));
+    assert!(refused(&mut serve("jail = \"tight\"", &[])).contains("jail"));
     // Later ones win: what the environment says is not asked of the file, and a flag beats both.
     let good_file = "ffmpeg = \"/of/the/file\"";
     assert!(

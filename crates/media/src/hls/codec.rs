@@ -1,6 +1,12 @@
 //! What a sample entry says of the codec: the string for players, whether browsers play it, and the entry as an ISO file
 //! has it (QuickTime writes sound entries that browsers refuse).
 
+use std::borrow::Cow;
+use std::{
+    io::{self, Read, Seek, SeekFrom},
+    ops::Range,
+};
+
 use super::{
     CopyCodec, Reason, av1, hevc,
     write::{put, put_full, put16, put32},
@@ -59,6 +65,8 @@ pub(super) enum Coding {
     /// NAL units, each behind its length in so many bytes.
     H264 {
         length_size: u8,
+        /// The parameter sets that decoders are given.
+        sets: Vec<Vec<u8>>,
     },
     Hevc {
         length_size: u8,
@@ -79,7 +87,7 @@ pub(super) struct Audio {
 /// The one sample entry of an `stsd`: its name and content.
 pub(super) fn only_entry(stsd: &[u8]) -> Result<([u8; 4], &[u8]), Reason> {
     let mut entries = children(stsd.get(8..).unwrap_or_default());
-    let entry = entries.next().ok_or(Reason::BadTables("no sample entry"))?;
+    let entry = entries.next().ok_or(Reason::BadTables(Cow::Borrowed("no sample entry")))?;
     if entries.next().is_some() { Err(Reason::SeveralSampleEntries) } else { Ok(entry) }
 }
 
@@ -108,7 +116,8 @@ pub(super) struct Visual<'a> {
 }
 
 /// A video sample entry that makes no sense.
-pub(super) const BAD_VIDEO: Reason = Reason::BadTables("a video sample entry that makes no sense");
+pub(super) const BAD_VIDEO: Reason =
+    Reason::BadTables(Cow::Borrowed("a video sample entry that makes no sense"));
 
 impl<'a> Visual<'a> {
     pub(super) fn read(entry: &'a [u8]) -> Result<Self, Reason> {
@@ -210,21 +219,56 @@ fn avc1(entry: &[u8]) -> Result<Video, Reason> {
     if length_size == 3 {
         return Err(bad());
     }
-    let (mut at, mut pixel) = (6, None);
+    let (mut at, mut pixel, mut found) = (6, None, Vec::new());
     for _ in 0..sets & 31 {
-        let size = usize::from(be16(config, at).ok_or_else(bad)?);
-        let sps = Sps::read(config.get(at + 2..at + 2 + size).ok_or_else(bad)?).ok_or_else(bad)?;
+        let set = length_prefixed(config, &mut at).ok_or_else(bad)?;
+        let sps = Sps::read(set).ok_or_else(bad)?;
         if !sps.is_common {
             return Err(Reason::NotCommonH264);
         }
         pixel = pixel.or(sps.pixel);
-        at += 2 + size;
+        found.push(set.to_vec());
     }
-    if sets & 31 == 0 {
+    if found.is_empty() {
         return Err(bad());
     }
+    let pictures = config.get(at).copied().unwrap_or(0);
+    at += 1;
+    for _ in 0..pictures {
+        found.push(length_prefixed(config, &mut at).ok_or_else(bad)?.to_vec());
+    }
     let codec = format!("avc1.{profile:02X}{compatible:02X}{level:02X}");
-    Ok(visual.video(b"avc1", (b"avcC", config), pixel, codec, Coding::H264 { length_size }))
+    let coding = Coding::H264 { length_size, sets: found };
+    Ok(visual.video(b"avc1", (b"avcC", config), pixel, codec, coding))
+}
+
+/// What stands behind its length in two bytes.
+fn length_prefixed<'a>(bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
+    let start = *at + 2;
+    let content = bytes.get(start..start + usize::from(be16(bytes, *at)?))?;
+    *at = start + content.len();
+    Some(content)
+}
+
+/// Whether a NAL unit of a file, which lies there, is one of these sets; zeros behind it do not count.
+pub(super) fn is_one_of(
+    file: &mut (impl Read + Seek),
+    lies: Range<u64>,
+    sets: &[Vec<u8>],
+) -> io::Result<bool> {
+    const MAX_PADDING: usize = 16;
+    let longest = sets.iter().map(Vec::len).max().unwrap_or(0);
+    let len = usize::try_from(lies.end.saturating_sub(lies.start)).unwrap_or(usize::MAX);
+    if len > longest + MAX_PADDING {
+        return Ok(false);
+    }
+    let mut found = vec![0; len];
+    file.seek(SeekFrom::Start(lies.start))?;
+    file.read_exact(&mut found)?;
+    let padded = |set: &Vec<u8>| {
+        found.strip_prefix(set.as_slice()).is_some_and(|rest| rest.iter().all(|byte| *byte == 0))
+    };
+    Ok(sets.iter().any(padded))
 }
 
 /// What a sequence parameter set says (ITU-T H.264, 7.3.2.1.1).
@@ -401,7 +445,7 @@ pub(super) fn audio(stsd: &[u8]) -> Result<Audio, Reason> {
 }
 
 fn mp4a(entry: &[u8]) -> Result<Audio, Reason> {
-    let bad = || Reason::BadTables("a sound sample entry that makes no sense");
+    let bad = || Reason::BadTables(Cow::Borrowed("a sound sample entry that makes no sense"));
     // QuickTime's versions 1 and 2 are longer before the boxes; ISO's version 1 is not.
     let found = [28, 44, 64].into_iter().find_map(|start| {
         let boxes = entry.get(start..)?;
@@ -575,7 +619,8 @@ pub(super) mod tests {
     fn common_video_is_known() {
         let found = video(&avc1_of(HIGH, &[]), &[]).unwrap();
         assert_eq!((found.codec.as_str(), found.width, found.height), ("avc1.64001E", 640, 360));
-        assert_eq!((found.pixel, found.coding.clone()), ((1, 1), Coding::H264 { length_size: 4 }));
+        let sets = vec![HIGH.to_vec(), vec![0x68, 0]];
+        assert_eq!((found.pixel, found.coding.clone()), ((1, 1), Coding::H264 { length_size: 4, sets }));
         let mut pasp = Vec::new();
         put(&mut pasp, b"pasp", |out| out.extend_from_slice(&[0, 0, 0, 4, 0, 0, 0, 3]));
         let found = video(&avc1_of(HIGH, &pasp), &[]).unwrap();

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Reason, Stop, av1,
-    codec::{Coding, Picture},
+    codec::{self, Coding, Picture},
     hevc,
     source::Media,
     tables::Sample,
@@ -21,6 +21,9 @@ const LONGEST: i64 = 20_000_000;
 /// A shorter rest stays with the segment before it: hls.js takes a last segment of a frame or two for one that it has
 /// already, and never comes to the end.
 const SCRAP: i64 = 1_000_000;
+/// NAL units of H.264 that hold the parameter sets of a sequence, and of its pictures.
+const SPS: u8 = 7;
+const PPS: u8 = 8;
 /// Parameter sets, delimiters and messages before the first slice of a picture.
 const MAX_UNITS: usize = 64;
 /// Sync samples that are looked at besides those where segments begin: in an open stream, most are not what they say.
@@ -100,9 +103,12 @@ fn is_closed(samples: &[Sample], syncs: &[usize]) -> bool {
 /// Whether decoding can begin at a sample, and nothing shown later needs what lies before.
 fn is_start(file: &mut (impl Read + Seek), sample: &Sample, coding: &Coding) -> Result<bool, Stop> {
     match coding {
-        Coding::H264 { length_size } => {
-            is_idr(file, sample, *length_size, |_, unit, _| Ok(Picture::of_h264(unit)))
-        }
+        Coding::H264 { length_size, sets } => is_idr(file, sample, *length_size, |file, unit, lies| {
+            if matches!(unit & 31, SPS | PPS) && !codec::is_one_of(file, lies, sets)? {
+                return Err(Reason::ParametersChange.into());
+            }
+            Ok(Picture::of_h264(unit))
+        }),
         Coding::Hevc { length_size, sets } => is_idr(file, sample, *length_size, |file, unit, lies| {
             hevc::check_set(file, unit, lies, sets)?;
             Ok(hevc::picture(unit))

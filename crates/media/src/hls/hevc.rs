@@ -2,13 +2,13 @@
 
 use std::{
     fmt::Write,
-    io::{Read, Seek, SeekFrom},
+    io::{Read, Seek},
     ops::Range,
 };
 
 use super::{
     CopyCodec, Reason, Stop,
-    codec::{BAD_VIDEO, Bits, Coding, Picture, Video, VideoRange, Visual, without_emulation},
+    codec::{BAD_VIDEO, Bits, Coding, Picture, Video, VideoRange, Visual, is_one_of, without_emulation},
 };
 use crate::boxes::be16;
 
@@ -101,12 +101,7 @@ pub(super) fn check_set(
     if !matches!(kind_of(unit), VPS | SPS | PPS) {
         return Ok(());
     }
-    let is_known = |len: usize| sets.iter().any(|set| set.len() == len);
-    let len = usize::try_from(lies.end.saturating_sub(lies.start)).ok().filter(|len| is_known(*len));
-    let mut found = vec![0; len.ok_or(Reason::InBandParameters)?];
-    file.seek(SeekFrom::Start(lies.start))?;
-    file.read_exact(&mut found)?;
-    if sets.contains(&found) { Ok(()) } else { Err(Reason::InBandParameters.into()) }
+    if is_one_of(file, lies, sets)? { Ok(()) } else { Err(Reason::InBandParameters.into()) }
 }
 
 /// The arrays of an `hvcC`.

@@ -3,6 +3,7 @@
 //! Samples stay packed, one piece a segment: an index takes as much memory as it has bytes, and a request unpacks only what
 //! it asks for.
 
+use std::borrow::Cow;
 use std::{
     io::{self, Read, Seek},
     ops::Range,
@@ -73,6 +74,9 @@ const MAGIC: &[u8; 4] = b"RHX\x02";
 const MAX_RENDITIONS: usize = 64;
 /// 20 s at 240 pictures a second and two frames of sound for each are 15 000.
 const MAX_SAMPLES_OF_SEGMENT: usize = 50_000;
+/// Pieces of a segment of picture with sound: each is a read. Well interleaved, there is one; with a track that is not served
+/// in between, some hundreds.
+const MAX_PLACES: usize = 1000;
 
 impl Index {
     /// Reads a file's own index, and a few bytes of the pictures at which segments would begin. `copy` names the codecs of
@@ -289,11 +293,15 @@ fn rendition(
     let mut segments = Vec::new();
     for (number, cut) in cuts.into_iter().enumerate() {
         if cut.samples.iter().map(Range::len).sum::<usize>() > MAX_SAMPLES_OF_SEGMENT {
-            return Err(Reason::BadTables("too many samples for their time"));
+            return Err(Reason::BadTables(Cow::Borrowed("too many samples for their time")));
         }
-        let content = content(lanes, &cut.samples).ok_or(Reason::BadTables("times that make no sense"))?;
-        let made =
-            segment::media(&tracks, &content, number).ok_or(Reason::BadTables("a segment too large"))?;
+        let content = content(lanes, &cut.samples)
+            .ok_or(Reason::BadTables(Cow::Borrowed("times that make no sense")))?;
+        let made = segment::media(&tracks, &content, number)
+            .ok_or(Reason::BadTables(Cow::Borrowed("a segment too large")))?;
+        if lanes.len() > 1 && made.ranges.len() > MAX_PLACES {
+            return Err(Reason::BadlyInterleaved);
+        }
         let start = packed.len();
         pack(packed, &content);
         segments.push(Entry { duration: cut.duration, len: made.len(), packed: start..packed.len() });

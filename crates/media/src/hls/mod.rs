@@ -32,7 +32,7 @@ pub use playlist::master_playlist;
 pub use segment::Segment;
 
 /// A codec of video that is copied where players are known to have it: not all browsers do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum CopyCodec {
     /// H.265.
     Hevc,
@@ -65,7 +65,7 @@ impl fmt::Display for CopyCodec {
 }
 
 /// Why a file cannot be served as it lies.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum Reason {
     /// It has no index of that kind.
@@ -89,6 +89,9 @@ pub enum Reason {
     /// Parameter sets are not all in the sample entry, or others lie among the pictures: a remux as `hvc1` collects them.
     #[error("parameter sets lie among the pictures")]
     InBandParameters,
+    /// Parameter sets of H.264 among the pictures are others than the sample entry's: the codec's configuration changes.
+    #[error("parameter sets change among the pictures")]
+    ParametersChange,
     /// Pictures at which segments would begin are not IDR, or others are shown before them.
     #[error("groups of pictures are open")]
     OpenGop,
@@ -107,6 +110,9 @@ pub enum Reason {
     /// Sounds that differ in coding or rate, and no video: players do not change between them.
     #[error("several sounds that differ, without video")]
     SeveralSounds,
+    /// Segments would be gathered from more than a thousand places.
+    #[error("pictures and sound are badly interleaved")]
+    BadlyInterleaved,
     /// Nobody here has the key.
     #[error("encrypted")]
     Encrypted,
@@ -118,7 +124,7 @@ pub enum Reason {
     TracksEndApart,
     /// Tables contradict themselves or the file.
     #[error("broken tables: {0}")]
-    BadTables(&'static str),
+    BadTables(std::borrow::Cow<'static, str>),
 }
 
 impl Reason {
@@ -132,12 +138,14 @@ impl Reason {
             Self::NotCommonH264 => "not_common_h264",
             Self::NotCommonVideo(_) => "not_common_video",
             Self::InBandParameters => "in_band_parameters",
+            Self::ParametersChange => "parameters_change",
             Self::OpenGop => "open_gop",
             Self::TrimInsideGop => "trim_inside_gop",
             Self::SeveralEdits => "several_edits",
             Self::SeveralSampleEntries => "several_sample_entries",
             Self::SeveralVideos => "several_videos",
             Self::SeveralSounds => "several_sounds",
+            Self::BadlyInterleaved => "badly_interleaved",
             Self::Encrypted => "encrypted",
             Self::SegmentTooLong => "segment_too_long",
             Self::TracksEndApart => "tracks_end_apart",

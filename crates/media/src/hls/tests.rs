@@ -1,6 +1,9 @@
 //! Files made by hand, whole and broken.
 
-use std::io::{Cursor, Seek, SeekFrom, Write};
+use std::{
+    io::{Cursor, Seek, SeekFrom, Write},
+    time::Duration,
+};
 
 use proptest::prelude::*;
 
@@ -26,6 +29,10 @@ struct Made {
     with_stss: bool,
     /// How much farther in the file samples lie than in what is made.
     hole: u64,
+    /// A parameter set before the picture at 7 s.
+    set: Option<&'static [u8]>,
+    /// Every sample is alone, with something else behind it.
+    apart: bool,
 }
 
 impl Default for Made {
@@ -38,6 +45,8 @@ impl Default for Made {
             sync_unit: 0x65,
             with_stss: true,
             hole: 0,
+            set: None,
+            apart: false,
         }
     }
 }
@@ -60,15 +69,25 @@ impl Made {
         while (0..counts.len()).any(|track| (sizes[track].len() as u32) < counts[track]) {
             for (track, count) in counts.iter().enumerate() {
                 let is_video = track == 0 && self.video > 0;
-                let in_chunk = if is_video { self.in_chunk } else { self.in_chunk * 5 };
+                let in_chunk = self.samples_of_chunk(is_video);
                 let left = *count as usize - sizes[track].len();
                 if left > 0 {
+                    file.extend(if self.apart { &[0; 9][..] } else { &[] });
                     offsets[track].push(file.len() as u32);
                 }
                 for _ in 0..left.min(in_chunk) {
                     let number = sizes[track].len();
-                    let size = 20 + number as u32 % 7;
+                    let mut size = 20 + number as u32 % 7;
                     let unit = if number.is_multiple_of(10) { self.sync_unit } else { 0x41 };
+                    if let Some(set) = self.set.filter(|_| is_video && number == 70) {
+                        file.extend((set.len() as u32).to_be_bytes());
+                        file.extend(set);
+                        size += 4 + set.len() as u32;
+                        file.extend((16 + number as u32 % 7).to_be_bytes());
+                        file.extend([vec![unit], vec![0; 15 + number % 7]].concat());
+                        sizes[track].push(size);
+                        continue;
+                    }
                     file.extend((size - 4).to_be_bytes());
                     file.extend([vec![unit], vec![track as u8; size as usize - 5]].concat());
                     sizes[track].push(size);
@@ -85,6 +104,14 @@ impl Made {
             }
         });
         (file, moov)
+    }
+
+    fn samples_of_chunk(&self, is_video: bool) -> usize {
+        match self.apart {
+            true => 1,
+            false if is_video => self.in_chunk,
+            false => self.in_chunk * 5,
+        }
     }
 
     fn put_track(&self, out: &mut Vec<u8>, track: usize, offsets: &[u32], sizes: &[u32]) {
@@ -118,7 +145,7 @@ impl Made {
                     });
                     let count = sizes.len() as u32;
                     let duration = if is_video { 100 } else { 20 };
-                    let in_chunk = if is_video { self.in_chunk } else { self.in_chunk * 5 } as u32;
+                    let in_chunk = self.samples_of_chunk(is_video) as u32;
                     put_table(out, b"stts", &[1, count, duration]);
                     put_table(out, b"stsc", &[1, 1, in_chunk, 1]);
                     put_table(out, b"stsz", &[&[0, count], sizes].concat());
@@ -322,6 +349,29 @@ fn pictures_that_only_say_so_are_found_out() {
 }
 
 #[test]
+fn other_parameters_on_the_way_are_found_out() {
+    let with = |set| Made { set: Some(set), ..Made::default() }.read();
+    // The same again are nothing new, with zeros behind them, too.
+    assert!(with(SPS).is_ok() && with(&[0x68, 0]).is_ok() && with(&[0x68, 0, 0, 0]).is_ok());
+    for other in [&[SPS, &[1]].concat()[..], &SPS[..20], &[0x68, 1], &[0x67; 5000]] {
+        let other = Box::leak(other.to_vec().into_boxed_slice());
+        assert_eq!(with(other), Err(Reason::ParametersChange));
+    }
+}
+
+#[test]
+fn what_would_be_gathered_from_everywhere_is_not() {
+    // The last segment has 20 s of sound.
+    let made = Made { sounds: vec![32], ..Made::default() };
+    assert!(made.read().is_ok());
+    let apart = |sounds| Made { sounds, apart: true, ..Made::default() }.read();
+    assert_eq!(apart(vec![32]), Err(Reason::BadlyInterleaved));
+    assert_eq!(apart(vec![13]).unwrap().segment(0, 0).unwrap().ranges.len(), 360);
+    // What goes apart is not interleaved at all.
+    assert!(apart(vec![32, 32]).is_ok());
+}
+
+#[test]
 fn codecs_to_copy_have_names() {
     for codec in [CopyCodec::Hevc, CopyCodec::Av1] {
         assert_eq!(CopyCodec::parse(codec.as_str()), Some(codec));
@@ -342,15 +392,15 @@ fn an_index_comes_back_or_not_at_all() {
     }
 }
 
-/// Asks an index for everything.
-fn ask(index: &Index) {
+/// Asks an index of a file of so many bytes for everything: nothing of it lies outside.
+fn ask(index: &Index, len: u64) {
     super::master_playlist(&[("", index), ("other/", index)]);
     for rendition in 0..index.rendition_count() {
         index.media_playlist(rendition).unwrap();
         index.init_segment(rendition).unwrap();
         for n in 0..index.segment_count(rendition).unwrap() {
             if let Some(segment) = index.segment(rendition, n) {
-                segment.len();
+                assert!(segment.ranges.iter().all(|range| range.start < range.end && range.end <= len));
             }
         }
     }
@@ -392,7 +442,7 @@ proptest! {
             file.truncate(cut.index(file.len()));
         }
         if let Ok(index) = Index::read(&mut Cursor::new(&file), file.len() as u64, &[]).unwrap() {
-            ask(&index);
+            ask(&index, file.len() as u64);
             let bytes = index.to_bytes();
             // No more is made than was there.
             prop_assert!(bytes.len() < 2 * file.len());
@@ -429,7 +479,7 @@ proptest! {
             prop_assert_eq!(read.as_ref().unwrap().media_playlist(0), index.media_playlist(0));
         }
         if let Ok(index) = read {
-            ask(&index);
+            ask(&index, file.len() as u64);
         }
     }
 
@@ -446,7 +496,62 @@ proptest! {
         let sum = super::index::checksum(&bytes[12..]);
         bytes[4..12].copy_from_slice(&sum.to_be_bytes());
         if let Some(index) = Index::from_bytes(&bytes) {
-            ask(&index);
+            ask(&index, u64::MAX);
         }
     }
+}
+
+/// Sample tables changed in a few places, quickly: `REELHOUSE_TEST_MUTATIONS=1000000` takes two minutes in a release build.
+/// None makes it panic, leads outside of the file, or takes more than 50 ms of a core.
+#[test]
+fn no_mutated_table_breaks_it_or_takes_long() {
+    const LONGEST: Duration = Duration::from_millis(50);
+    let count = std::env::var("REELHOUSE_TEST_MUTATIONS").ok().and_then(|count| count.parse().ok());
+    let count: u64 = count.unwrap_or(3000);
+    let kinds = [
+        Made::default(),
+        Made { in_chunk: 7, edits: vec![(9_000, 3000), (9_000, 20)], ..Made::default() },
+        Made { sounds: vec![13, 30], set: Some(SPS), ..Made::default() },
+        Made { video: 0, sounds: vec![40], ..Made::default() },
+    ];
+    let files = kinds.map(|made| made.file());
+    let numbers = [0, 1, 2, 3, 7, 8, 100, 1 << 16, (1 << 31) - 1, 1 << 31, u32::MAX - 7, u32::MAX];
+    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut next = |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % below
+    };
+    let (mut slowest, mut served) = (Duration::ZERO, 0);
+    for _ in 0..count {
+        let (file, moov) = &files[next(files.len())];
+        let mut file = file.clone();
+        let tables = file.len() - moov;
+        for _ in 0..=next(4) {
+            let at = moov + next(tables - 4);
+            match next(3) {
+                0 => file[at] = next(256) as u8,
+                1 => file[at..at + 4].copy_from_slice(&numbers[next(numbers.len())].to_be_bytes()),
+                _ => {
+                    let from = moov + next(tables - 4);
+                    file.copy_within(from..from + 4, at);
+                }
+            }
+        }
+        let len = file.len() as u64;
+        let begun = on_a_core();
+        if let Ok(index) = Index::read(&mut Cursor::new(&file), len, &[]).unwrap() {
+            ask(&index, len);
+            served += 1;
+        }
+        slowest = slowest.max(on_a_core() - begun);
+    }
+    assert!(served > count / 10 && served < count, "{served} of {count}");
+    assert!(slowest < LONGEST, "{slowest:?}");
+    println!("{count} tables, {served} served, the slowest took {slowest:?}");
+}
+
+/// How long this thread has been on a core: what others do there does not count.
+fn on_a_core() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
 }

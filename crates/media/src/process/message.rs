@@ -10,6 +10,8 @@ use std::{
 use reelhouse_api::{Resolution, VideoStream};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::hls::CopyCodec;
+
 /// One file and what is asked of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Order {
@@ -44,6 +46,11 @@ pub enum Request {
     BestFrame(BestFrame),
     /// Frames spread over a video: pixels of each.
     Tiles(Tiles),
+    /// The index from which HLS is served, as bytes; or why there is none.
+    HlsIndex {
+        /// Codecs of video that are taken besides H.264.
+        copy: Vec<CopyCodec>,
+    },
     /// The cover inside a sound: its bytes.
     Cover {
         /// The most bytes of it.

@@ -8,7 +8,7 @@ use reelhouse_store::{AssetRecord, Whole};
 
 use crate::{
     Service,
-    judge::{BecomeReady, JudgeError},
+    judge::JudgeError,
     worker::{Done, JobError},
 };
 
@@ -32,8 +32,8 @@ pub(crate) async fn verdict(
     let sniffed = sniff(&head.await?);
     match service.judge(&path, sniffed, asset.method, whole.size).await {
         Ok(facts) => {
-            asset.become_ready(facts, whole.size, whole.blake3);
-            Ok(Done::Arrived(Box::new(asset)))
+            let early = service.make_ready(&mut asset, &path, facts, whole.size, whole.blake3).await;
+            Ok(Done::Arrived(Box::new(asset), early))
         }
         Err(JudgeError::Fault(fault)) => Ok(Done::Refused(AssetError::from(&fault))),
         Err(JudgeError::Tool(error)) => Err(error.into()),

@@ -1,13 +1,11 @@
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
-use reelhouse_api::TechnicalMetadata;
+use reelhouse_api::{JobKind, TechnicalMetadata};
 use reelhouse_media::{
     Need, Plan, because,
     hls::{CopyCodec, Index, Reason},
 };
+use reelhouse_store::EarlyDerivative;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -69,6 +67,58 @@ pub(crate) fn media_file(variant: &str) -> String {
     format!("{variant}.mp4")
 }
 
+/// All of HLS, if the original serves as it lies and nothing smaller is made beside it.
+pub(crate) async fn as_it_lies(
+    service: &Service,
+    source: &Path,
+    facts: &TechnicalMetadata,
+) -> Option<EarlyDerivative> {
+    if rungs(service, facts).next().is_some() {
+        return None;
+    }
+    let Ok(_turn) = service.index_turns.acquire().await else { return None };
+    match service.media.hls_index(source, &[]).await {
+        Ok(Ok(index)) => {
+            let (bytes, variant) = (index.to_bytes(), HlsVariant::as_it_lies(MAIN));
+            let details = HlsDetails { variants: vec![variant] }.to_json().ok()?;
+            Some(EarlyDerivative { kind: JobKind::Hls, files: vec![(index_file(MAIN), bytes)], details })
+        }
+        // The job sees it, too, and does what it takes.
+        Ok(Err(_)) => None,
+        Err(error) => {
+            tracing::error!(%error, "a file's own index could not be read");
+            None
+        }
+    }
+}
+
+/// Heights of what is made beside the main variant: those that are smaller.
+fn rungs(service: &Service, facts: &TechnicalMetadata) -> impl Iterator<Item = u32> {
+    let of_source = upright_height(facts).unwrap_or(0);
+    service.hls.ladder.iter().copied().filter(move |height| of_source > *height)
+}
+
+impl HlsVariant {
+    fn as_it_lies(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            source: HlsSource::Original,
+            plan: "as it lies".to_owned(),
+            reasons: Vec::new(),
+        }
+    }
+
+    fn made(name: &str, plan: &Plan, reasons: Vec<String>) -> Self {
+        Self { name: name.to_owned(), source: HlsSource::Media, plan: plan.to_string(), reasons }
+    }
+}
+
+impl HlsDetails {
+    fn to_json(&self) -> Result<String, JobError> {
+        serde_json::to_string(self).map_err(|error| JobError::Fail(error.to_string()))
+    }
+}
+
 /// Makes every variant.
 pub(crate) async fn make(
     service: &Service,
@@ -80,10 +130,8 @@ pub(crate) async fn make(
     let (mut main, index) = work.main(progress).await?;
     let sounds_apart = index.rendition_count() > 1;
     let mut further = Vec::new();
-    for height in &service.hls.ladder {
-        if upright_height(&input.facts).is_some_and(|of_source| of_source > *height) {
-            further.push(work.rung(*height, sounds_apart).await?);
-        }
+    for height in rungs(service, &input.facts) {
+        further.push(work.rung(height, sounds_apart).await?);
     }
     match work.copied().await? {
         Some(Ok(variant)) => further.push(variant),
@@ -91,7 +139,7 @@ pub(crate) async fn make(
         None => {}
     }
     let variants = std::iter::once(main).chain(further).collect();
-    serde_json::to_string(&HlsDetails { variants }).map_err(|error| JobError::Fail(error.to_string()))
+    HlsDetails { variants }.to_json()
 }
 
 struct Work<'a> {
@@ -103,10 +151,9 @@ struct Work<'a> {
 impl Work<'_> {
     /// Tries the cheapest way first: the original as it lies, then a remux, then a transcode.
     async fn main(&self, progress: &Progress) -> Result<(HlsVariant, Index), JobError> {
-        let reason = match read_index(self.input.source.clone(), Vec::new()).await? {
+        let reason = match self.service.media.hls_index(&self.input.source, &[]).await? {
             Ok(index) => {
-                let plan = "as it lies".to_owned();
-                return self.keep(MAIN, HlsSource::Original, plan, Vec::new(), index).await;
+                return self.keep(HlsVariant::as_it_lies(MAIN), index).await;
             }
             Err(reason) => reason,
         };
@@ -119,7 +166,7 @@ impl Work<'_> {
         loop {
             let again = match self.prepare(MAIN, &plan, progress).await {
                 Ok(Ok(index)) => {
-                    return self.keep(MAIN, HlsSource::Media, plan.to_string(), reasons, index).await;
+                    return self.keep(HlsVariant::made(MAIN, &plan, reasons), index).await;
                 }
                 Ok(Err(again)) => {
                     reasons.push(again.to_string());
@@ -148,7 +195,7 @@ impl Work<'_> {
         let name = height.to_string();
         let index = self.prepare(&name, &plan, &watch::Sender::new(0.0)).await?;
         let index = index.map_err(|reason| JobError::Fail(reason.to_string()))?;
-        Ok(self.keep(&name, HlsSource::Media, plan.to_string(), Vec::new(), index).await?.0)
+        Ok(self.keep(HlsVariant::made(&name, &plan, Vec::new()), index).await?.0)
     }
 
     /// The original as it lies, where its codec is one of those asked for; or why it is not offered.
@@ -158,12 +205,8 @@ impl Work<'_> {
             return Ok(None);
         };
         let name = codec.as_str();
-        match read_index(self.input.source.clone(), vec![codec]).await? {
-            Ok(index) => {
-                let plan = "as it lies".to_owned();
-                let kept = self.keep(name, HlsSource::Original, plan, Vec::new(), index).await?;
-                Ok(Some(Ok(kept.0)))
-            }
+        match self.service.media.hls_index(&self.input.source, &[codec]).await? {
+            Ok(index) => Ok(Some(Ok(self.keep(HlsVariant::as_it_lies(name), index).await?.0))),
             Err(reason) => Ok(Some(Err(format!("{name} is not offered as it lies: {reason}")))),
         }
     }
@@ -179,20 +222,13 @@ impl Work<'_> {
         let media = self.folder.join(media_file(name));
         let most = max_bytes(source).await?;
         self.service.media.prepare(source, facts, plan, &media, most, progress).await?;
-        read_index(media, Vec::new()).await
+        Ok(self.service.media.hls_index(&media, &[]).await?)
     }
 
-    async fn keep(
-        &self,
-        name: &str,
-        source: HlsSource,
-        plan: String,
-        reasons: Vec<String>,
-        index: Index,
-    ) -> Result<(HlsVariant, Index), JobError> {
-        let (path, bytes) = (self.folder.join(index_file(name)), index.to_bytes());
+    async fn keep(&self, variant: HlsVariant, index: Index) -> Result<(HlsVariant, Index), JobError> {
+        let (path, bytes) = (self.folder.join(index_file(&variant.name)), index.to_bytes());
         blocking(move || std::fs::write(path, bytes)).await?;
-        Ok((HlsVariant { name: name.to_owned(), source, plan, reasons }, index))
+        Ok((variant, index))
     }
 }
 
@@ -202,6 +238,8 @@ fn copying_mends(reason: &Reason) -> bool {
         Reason::VideoCodec(_)
         | Reason::AudioCodec(_)
         | Reason::NotCommonH264
+        | Reason::ParametersChange
+        | Reason::SeveralSampleEntries
         | Reason::OpenGop
         | Reason::TrimInsideGop
         | Reason::Encrypted
@@ -218,6 +256,7 @@ fn because(reason: &Reason) -> &'static str {
         Reason::VideoCodec(_) => because::CODEC,
         Reason::SegmentTooLong => because::SEGMENT_TOO_LONG,
         Reason::OpenGop => because::OPEN_GOP,
+        Reason::ParametersChange | Reason::SeveralSampleEntries => because::PARAMETERS,
         _ => because::TIMESTAMPS,
     }
 }
@@ -233,13 +272,4 @@ async fn max_bytes(source: &Path) -> Result<u64, JobError> {
     let source = source.to_owned();
     let size = blocking(move || Ok(source.metadata()?.len())).await?;
     Ok(size.saturating_mul(8).saturating_add(1 << 30))
-}
-
-async fn read_index(path: PathBuf, copy: Vec<CopyCodec>) -> Result<Result<Index, Reason>, JobError> {
-    blocking(move || {
-        let mut file = File::open(path)?;
-        let len = file.metadata()?.len();
-        Index::read(&mut file, len, &copy)
-    })
-    .await
 }

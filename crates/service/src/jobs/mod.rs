@@ -20,7 +20,9 @@ use crate::{
 };
 
 pub use hls::HlsSettings;
-pub(crate) use hls::{HlsDetails, HlsSource, HlsVariant, MAIN, index_file, media_file};
+pub(crate) use hls::{
+    HlsDetails, HlsSource, HlsVariant, MAIN, as_it_lies as hls_as_it_lies, index_file, media_file,
+};
 pub use storyboard::VTT_FILE;
 pub use thumbnail::FILE as THUMBNAIL_FILE;
 

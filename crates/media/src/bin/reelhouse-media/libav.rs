@@ -690,6 +690,15 @@ impl Decoder {
         unsafe { (*self.0).skip_frame = sys::AVDiscard::AVDISCARD_NONKEY };
     }
 
+    /// From here on, pixels are not worked out: only whether it decodes is asked.
+    pub(crate) fn only_try(&mut self) {
+        // SAFETY: meant to be set by callers, at any time.
+        unsafe {
+            (*self.0).skip_loop_filter = sys::AVDiscard::AVDISCARD_ALL;
+            (*self.0).skip_idct = sys::AVDiscard::AVDISCARD_ALL;
+        }
+    }
+
     /// Gives it a packet, or, with `None`, the end.
     pub(crate) fn send(&mut self, packet: Option<&Packet>) -> Result<()> {
         let packet = packet.map_or(ptr::null(), |packet| packet.0.cast_const());

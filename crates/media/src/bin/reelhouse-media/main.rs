@@ -4,6 +4,7 @@
 mod chunks;
 mod frames;
 mod heif;
+mod index;
 mod libav;
 mod picture;
 mod probe;
@@ -40,6 +41,7 @@ fn answer(request: Request, input: Input) -> Result<Reply, Refused> {
         }
         Request::BestFrame(wanted) => frames::best(input, &wanted).map(|one| picture::reply(&[one])),
         Request::Tiles(wanted) => frames::tiles(input, &wanted).map(|tiles| picture::reply(&tiles)),
+        Request::HlsIndex { copy } => index::read(input, &copy),
         Request::Cover { most } => sound::cover(input, most).map(|bytes| Reply::new(&(), bytes)),
         Request::Waveform => sound::waveform(input).map(|one| picture::reply(&[one])),
         // Answered before a file is looked at.

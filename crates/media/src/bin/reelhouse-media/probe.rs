@@ -103,6 +103,7 @@ fn decodes(file: &mut libav::Input, index: u32, packets: usize) -> libav::Result
     // What nobody can decode does not decode.
     let decoder = file.track(index).and_then(|track| track.decoder().ok());
     let Some(mut decoder) = decoder else { return Ok(false) };
+    decoder.only_try();
     let (mut packet, mut frame) = (Packet::new()?, Frame::new()?);
     for _ in 0..packets {
         // An error ends a file as its end does: what came before counts.
