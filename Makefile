@@ -1,20 +1,21 @@
 # `make run` shows it working, `make test` proves it. Both install what they need.
 
-.PHONY: run test lint unit conformance build playback bench-list
+.PHONY: run test lint unit conformance build page playback ffmpeg bench-list bench-probe
 
-run: ffmpeg
+run: ffmpeg web/dist/page/index.html
 	@scripts/install.sh curl=curl
 	@cargo build --quiet --locked
 	@scripts/run.sh
 
 # What CI runs.
-test: lint unit conformance playback
+test: lint unit conformance playback page
 
-lint:
+lint: ffmpeg web/dist/page/index.html
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps -p reelhouse-api -p reelhouse-client
 
-unit: ffmpeg
+unit: ffmpeg web/dist/page/index.html
 	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples
 	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
 	cargo nextest run --locked --workspace
@@ -36,12 +37,24 @@ playback: ffmpeg build
 	cd playback && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund --silent
 	cd playback && node --test --test-concurrency=1 --test-reporter=spec harness.test.mjs hls.test.mjs
 
-build:
+# The page in Chromium, as its user has it.
+page: ffmpeg build
+	@scripts/install.sh chromium=chromium
+	cd web && npm test
+
+build: ffmpeg web/dist/page/index.html
 	cargo build --locked
 
+# What the binary embeds. Without scripts of packages: none of them is needed.
+web/dist/page/index.html: web/package-lock.json $(shell find web/src web/docs web/*.html web/*.ts web/*.mjs -type f)
+	@scripts/install.sh npm=npm
+	cd web && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --ignore-scripts --no-audit --no-fund --silent
+	cd web && npm run --silent build
+
+# What building and running needs: ffmpeg's program, the headers of its libraries, and libclang, which reads them.
 ffmpeg:
-	@scripts/install.sh ffmpeg=ffmpeg cc=gcc
-.PHONY: ffmpeg
+	@scripts/install.sh ffmpeg=ffmpeg cc=gcc pkg-config=pkg-config lib:libavcodec=libavcodec-dev lib:libavformat=libavformat-dev \
+		lib:libavutil=libavutil-dev lib:libswresample=libswresample-dev lib:libswscale=libswscale-dev header:clang-c/Index.h=libclang-dev
 
 # Everything beside its peers; writes docs/benchmarks.md. The peers are installed below target/.
 bench: bench-peers
@@ -61,3 +74,9 @@ bench-peers:
 # Search by filename over a million assets beside a scan.
 bench-list:
 	cargo run --release --locked --quiet -p reelhouse-store --example bench-list
+
+# A create beside ffprobe on the same file, creates a second, and many files in a row.
+bench-probe:
+	@scripts/install.sh ffmpeg=ffmpeg curl=curl
+	cargo build --release --locked
+	python3 bench/probe.py

@@ -1,16 +1,26 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that provide the named commands, unless they are there: install.sh COMMAND=PACKAGE…
+# Installs the Debian packages that provide what is named, unless it is there: install.sh WHAT=PACKAGE… A plain name is a
+# command, lib:NAME what pkg-config knows by that name, header:PATH a header in one of the usual folders.
 set -euo pipefail
+
+has() {
+  case $1 in
+    lib:*) pkg-config --exists "${1#lib:}" 2>/dev/null ;;
+    header:*) compgen -G "/usr/include/${1#header:}" || compgen -G "/usr/local/include/${1#header:}" ||
+      compgen -G "/usr/lib/llvm*/include/${1#header:}" ;;
+    *) command -v "$1" ;;
+  esac
+}
 
 missing=()
 for pair in "$@"; do
-  command -v "${pair%%=*}" >/dev/null 2>&1 || missing+=("${pair#*=}")
+  has "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then
-  echo "Reelhouse needs these programs: ${missing[*]}. Please install them with your system's package manager" >&2
-  echo "(macOS: brew install ${missing[*]}), then run this again." >&2
+  echo "Reelhouse needs these packages, by their names in Debian: ${missing[*]}. Please install them with your system's package manager" >&2
+  echo "(it runs on Linux only: the jail is made of Linux), then run this again." >&2
   exit 1
 fi
 as_root=()

@@ -49,14 +49,18 @@ text_enum! {
 
 /// What a create answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(bound = "", rename = "Asset"))]
 #[serde(bound = "")]
 pub struct Asset<R: Reading = Strict> {
     /// Its id. The wire name is `_id`.
     #[serde(rename = "_id")]
+    #[cfg_attr(feature = "schema", schemars(with = "AssetId"))]
     pub id: R::Id<AssetId>,
     /// How its bytes came.
+    #[cfg_attr(feature = "schema", schemars(with = "Method"))]
     pub method: R::Word<Method>,
     /// Where it stands.
+    #[cfg_attr(feature = "schema", schemars(with = "Status"))]
     pub status: R::Word<Status>,
     /// Its name, 1 to 255 characters.
     pub filename: String,
@@ -70,11 +74,13 @@ pub struct Asset<R: Reading = Strict> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<f64>,
     /// When it was created: RFC 3339, UTC, whole seconds.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub created_at: Timestamp,
 }
 
 /// What list and retrieve answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(bound = "", rename = "AssetDetail"))]
 #[serde(bound = "")]
 pub struct AssetDetail<R: Reading = Strict> {
     /// The part a create answers, too.
@@ -114,6 +120,7 @@ impl<R: Reading> Deref for AssetDetail<R> {
 
 /// Why an asset failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AssetError {
     /// One of the codes of docs/errors.md (ours, not in the contract: empty where another server answers).
     #[serde(default)]
@@ -130,9 +137,11 @@ impl From<&Fault> for AssetError {
 
 /// HLS of an asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(bound = "", rename = "Hls"))]
 #[serde(bound = "")]
 pub struct Hls<R: Reading = Strict> {
     /// Where it stands.
+    #[cfg_attr(feature = "schema", schemars(with = "RenditionStatus"))]
     pub status: R::Word<RenditionStatus>,
     /// Only when `status` is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,9 +150,11 @@ pub struct Hls<R: Reading = Strict> {
 
 /// The thumbnail of an asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(bound = "", rename = "Thumbnail"))]
 #[serde(bound = "")]
 pub struct Thumbnail<R: Reading = Strict> {
     /// Where it stands.
+    #[cfg_attr(feature = "schema", schemars(with = "RenditionStatus"))]
     pub status: R::Word<RenditionStatus>,
     /// Only when `status` is ready.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@ use crate::units::{Resolution, Size, above, below, exactly};
 
 /// What a caller is told when a request fails: a stable code and a sentence. Nothing of the cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorBody {
     /// One of the codes of docs/errors.md.
     pub code: String,

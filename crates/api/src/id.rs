@@ -61,6 +61,21 @@ macro_rules! ids {
                 Self::parse(&text).ok_or_else(|| serde::de::Error::custom("an id is 24 lower-case hex digits"))
             }
         }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "pattern": "^[0-9a-f]{24}$" })
+            }
+        }
     )*};
 }
 

@@ -42,6 +42,7 @@ text_enum! {
 
 /// POST /indexes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreateIndex {
     /// Its name, one of its kind in the account.
     pub index_name: String,
@@ -54,6 +55,7 @@ pub struct CreateIndex {
 
 /// A model and what it looks at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct IndexModel {
     /// For instance `marengo3.0`.
     pub model_name: String,
@@ -64,15 +66,18 @@ pub struct IndexModel {
 
 /// What POST /indexes answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(bound = "", rename = "CreatedIndex"))]
 #[serde(bound = "")]
 pub struct CreatedIndex<R: Reading = Strict> {
     /// The index. The wire name is `_id`.
     #[serde(rename = "_id")]
+    #[cfg_attr(feature = "schema", schemars(with = "IndexId"))]
     pub id: R::Id<IndexId>,
 }
 
 /// PUT /indexes/{id}.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RenameIndex {
     /// Its new name.
     pub index_name: String,
@@ -80,10 +85,12 @@ pub struct RenameIndex {
 
 /// What GET /indexes/{id} answers, and GET /indexes lists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(bound = "", rename = "Index"))]
 #[serde(bound = "")]
 pub struct Index<R: Reading = Strict> {
     /// Its id. The wire name is `_id`.
     #[serde(rename = "_id")]
+    #[cfg_attr(feature = "schema", schemars(with = "IndexId"))]
     pub id: R::Id<IndexId>,
     /// When it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,6 +119,7 @@ pub struct Index<R: Reading = Strict> {
 
 /// POST /indexes/{id}/indexed-assets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreateIndexedAsset {
     /// The asset; must be ready.
     pub asset_id: String,
@@ -125,24 +133,34 @@ pub struct CreateIndexedAsset {
 
 /// What it answers, with 202.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(bound = "", rename = "CreatedIndexedAsset")
+)]
 #[serde(bound = "")]
 pub struct CreatedIndexedAsset<R: Reading = Strict> {
     /// The indexed asset. The wire name is `_id`.
     #[serde(rename = "_id")]
+    #[cfg_attr(feature = "schema", schemars(with = "IndexedAssetId"))]
     pub id: R::Id<IndexedAssetId>,
     /// The asset.
+    #[cfg_attr(feature = "schema", schemars(with = "AssetId"))]
     pub asset_id: R::Id<AssetId>,
 }
 
 /// What GET /indexes/{id}/indexed-assets lists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(bound = "", rename = "IndexedAsset"))]
 #[serde(bound = "")]
 pub struct IndexedAsset<R: Reading = Strict> {
     /// Its id. The wire name is `_id`.
     #[serde(rename = "_id")]
+    #[cfg_attr(feature = "schema", schemars(with = "IndexedAssetId"))]
     pub id: R::Id<IndexedAssetId>,
     /// The asset; it may be gone, if it was deleted by force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<AssetId>"))]
     pub asset_id: Option<R::Id<AssetId>>,
     /// Since when the asset is gone (ours, not in the contract); absent while it is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,6 +175,7 @@ pub struct IndexedAsset<R: Reading = Strict> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub indexed_at: Option<String>,
     /// Where it stands.
+    #[cfg_attr(feature = "schema", schemars(with = "IndexedAssetStatus"))]
     pub status: R::Word<IndexedAssetStatus>,
     /// Why it failed (ours, not in the contract). Only when `status` is failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -168,6 +187,7 @@ pub struct IndexedAsset<R: Reading = Strict> {
 
 /// What is known of an indexed asset's file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SystemMetadata {
     /// The asset's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,6 +211,11 @@ pub struct SystemMetadata {
 
 /// What GET /indexes/{id}/indexed-assets/{id} answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(bound = "", rename = "IndexedAssetDetail")
+)]
 #[serde(bound = "")]
 pub struct IndexedAssetDetail<R: Reading = Strict> {
     /// The part a list shows, too.
@@ -215,6 +240,7 @@ impl<R: Reading> Deref for IndexedAssetDetail<R> {
 
 /// HLS of an indexed asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(bound = "", rename = "IndexedHls"))]
 #[serde(bound = "")]
 pub struct IndexedHls<R: Reading = Strict> {
     /// The playlist.
@@ -225,6 +251,7 @@ pub struct IndexedHls<R: Reading = Strict> {
     pub thumbnail_urls: Vec<String>,
     /// Where it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<IndexedHlsStatus>"))]
     pub status: Option<R::Word<IndexedHlsStatus>>,
     /// When it last changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -233,10 +260,16 @@ pub struct IndexedHls<R: Reading = Strict> {
 
 /// What GET /assets/{id}/indexed-assets lists: one place of an asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(bound = "", rename = "IndexedAssetSummary")
+)]
 #[serde(bound = "")]
 pub struct IndexedAssetSummary<R: Reading = Strict> {
     /// The indexed asset. The wire name is `_id`.
     #[serde(rename = "_id")]
+    #[cfg_attr(feature = "schema", schemars(with = "IndexedAssetId"))]
     pub id: R::Id<IndexedAssetId>,
     /// The index it is in.
     pub index: IndexSummary<R>,
@@ -244,10 +277,12 @@ pub struct IndexedAssetSummary<R: Reading = Strict> {
 
 /// An index by id and name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(bound = "", rename = "IndexSummary"))]
 #[serde(bound = "")]
 pub struct IndexSummary<R: Reading = Strict> {
     /// Its id. The wire name is `_id`.
     #[serde(rename = "_id")]
+    #[cfg_attr(feature = "schema", schemars(with = "IndexId"))]
     pub id: R::Id<IndexId>,
     /// Its name.
     pub name: String,

@@ -15,6 +15,8 @@ mod multipart;
 mod page;
 pub mod paths;
 pub mod reading;
+#[cfg(feature = "schema")]
+mod schema;
 mod technical;
 mod units;
 

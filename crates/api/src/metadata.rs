@@ -7,6 +7,7 @@ pub type UserMetadata = Map<String, Value>;
 
 /// The body of PATCH and PUT of user metadata. PATCH merges and `null` deletes a name, PUT replaces all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SetUserMetadata {
     /// What is set.
     pub user_metadata: UserMetadata,

@@ -50,6 +50,7 @@ text_enum! {
 
 /// What begins an upload in chunks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreateUpload {
     /// 1 to 255 characters.
     pub filename: String,
@@ -79,11 +80,14 @@ impl CreateUpload {
 
 /// An upload that has begun.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(bound = "", rename = "Upload"))]
 #[serde(bound = "")]
 pub struct Upload<R: Reading = Strict> {
     /// Its id.
+    #[cfg_attr(feature = "schema", schemars(with = "UploadId"))]
     pub upload_id: R::Id<UploadId>,
     /// The asset that it becomes.
+    #[cfg_attr(feature = "schema", schemars(with = "AssetId"))]
     pub asset_id: R::Id<AssetId>,
     /// Where the first chunks go; not always all of them.
     pub upload_urls: Vec<ChunkUrl<R>>,
@@ -95,11 +99,13 @@ pub struct Upload<R: Reading = Strict> {
     /// How many there are.
     pub total_chunks: u64,
     /// Until when it can go on.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub expires_at: R::Given<Timestamp>,
 }
 
 /// Where a chunk goes, by PUT.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(bound = "", rename = "ChunkUrl"))]
 #[serde(bound = "")]
 pub struct ChunkUrl<R: Reading = Strict> {
     /// From 1.
@@ -107,16 +113,20 @@ pub struct ChunkUrl<R: Reading = Strict> {
     /// Absolute; its own key.
     pub url: String,
     /// Until when it takes the chunk.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub expires_at: R::Given<Timestamp>,
 }
 
 /// An upload that is not complete, as lists show it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(bound = "", rename = "UploadSummary"))]
 #[serde(bound = "")]
 pub struct UploadSummary<R: Reading = Strict> {
     /// Its id.
+    #[cfg_attr(feature = "schema", schemars(with = "UploadId"))]
     pub upload_id: R::Id<UploadId>,
     /// Where it stands.
+    #[cfg_attr(feature = "schema", schemars(with = "UploadStatus"))]
     pub status: R::Word<UploadStatus>,
     /// Bytes of the whole.
     pub total_size: u64,
@@ -125,18 +135,23 @@ pub struct UploadSummary<R: Reading = Strict> {
     /// How many there are.
     pub total_chunks: u64,
     /// When it began.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub created_at: R::Given<Timestamp>,
     /// Until when it can go on.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub expires_at: R::Given<Timestamp>,
 }
 
 /// How far an upload is, and one page of its chunks: all of them are listed, pending ones too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(bound = "", rename = "UploadProgress"))]
 #[serde(bound = "")]
 pub struct UploadProgress<R: Reading = Strict> {
     /// Its id.
+    #[cfg_attr(feature = "schema", schemars(with = "UploadId"))]
     pub upload_id: R::Id<UploadId>,
     /// Where it stands.
+    #[cfg_attr(feature = "schema", schemars(with = "UploadStatus"))]
     pub status: R::Word<UploadStatus>,
     /// This page's chunks.
     pub uploaded_chunks: Vec<Chunk<R>>,
@@ -153,22 +168,28 @@ pub struct UploadProgress<R: Reading = Strict> {
     /// Bytes of the completed chunks.
     pub uploaded_size: u64,
     /// When it began.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub created_at: R::Given<Timestamp>,
     /// When it last changed.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub updated_at: R::Given<Timestamp>,
 }
 
 /// A chunk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(bound = "", rename = "Chunk"))]
 #[serde(bound = "")]
 pub struct Chunk<R: Reading = Strict> {
     /// From 1.
     pub index: u64,
     /// Where it stands.
+    #[cfg_attr(feature = "schema", schemars(with = "ChunkStatus"))]
     pub status: R::Word<ChunkStatus>,
     /// When it was completed; null before.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub uploaded_at: Option<Timestamp>,
     /// When it last changed.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub updated_at: R::Given<Timestamp>,
     /// Why it could not be kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -177,6 +198,7 @@ pub struct Chunk<R: Reading = Strict> {
 
 /// Chunks that a client says it has sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReportChunks {
     /// In any order.
     pub completed_chunks: Vec<CompletedChunk>,
@@ -184,6 +206,7 @@ pub struct ReportChunks {
 
 /// A chunk that a client says it has sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CompletedChunk {
     /// From 1.
     pub chunk_index: u64,
@@ -204,12 +227,14 @@ impl CompletedChunk {
 
 /// What a report answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(bound = "", rename = "ReportedChunks"))]
 #[serde(bound = "")]
 pub struct ReportedChunks<R: Reading = Strict> {
     /// The original, absolute; only once every chunk is completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// The asset that it becomes.
+    #[cfg_attr(feature = "schema", schemars(with = "AssetId"))]
     pub asset_id: R::Id<AssetId>,
     /// Newly completed.
     pub processed_chunks: u64,
@@ -221,6 +246,7 @@ pub struct ReportedChunks<R: Reading = Strict> {
 
 /// Asks for more places to send chunks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RequestChunkUrls {
     /// From 1.
     pub start: u64,
@@ -230,9 +256,11 @@ pub struct RequestChunkUrls {
 
 /// More places to send chunks to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(bound = "", rename = "ChunkUrls"))]
 #[serde(bound = "")]
 pub struct ChunkUrls<R: Reading = Strict> {
     /// Of which upload.
+    #[cfg_attr(feature = "schema", schemars(with = "UploadId"))]
     pub upload_id: R::Id<UploadId>,
     /// From 1.
     pub start_index: u64,
@@ -241,7 +269,9 @@ pub struct ChunkUrls<R: Reading = Strict> {
     /// Where they go.
     pub upload_urls: Vec<ChunkUrl<R>>,
     /// Now.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub generated_at: R::Given<Timestamp>,
     /// Until when they take chunks.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub expires_at: R::Given<Timestamp>,
 }

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "PageOf{T}"))]
 pub struct Page<T> {
     /// The items of this page; empty past the last page, which is not an error: the SDKs' pagers look for it.
     pub data: Vec<T>,
@@ -11,6 +12,7 @@ pub struct Page<T> {
 
 /// Where a page stands in its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PageInfo {
     /// Items on a full page, 1 to 50.
     pub limit_per_page: u32,

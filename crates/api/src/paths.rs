@@ -38,6 +38,16 @@ pub const UPLOAD_URLS: &str = "/v1.3/assets/multipart-uploads/{upload_id}/presig
 pub const CHUNK: &str = "/uploads/{upload_id}/{chunk_index}/{token}";
 /// Media by URLs that are their own key.
 pub const MEDIA: &str = "/media/{scope}/{asset_id}/{token}/{*path}";
+/// The page for people.
+pub const PAGE: &str = "/";
+/// What the page is made of.
+pub const PAGE_FILE: &str = "/static/{file}";
+/// The API, for people.
+pub const DOCS: &str = "/docs";
+/// What that is made of.
+pub const DOCS_FILE: &str = "/docs/{file}";
+/// The API, for programs: OpenAPI 3.1.
+pub const OPENAPI: &str = "/openapi.json";
 /// Is the process alive?
 pub const HEALTHZ: &str = "/healthz";
 /// Can it take uploads?

@@ -19,6 +19,7 @@ macro_rules! facts {
     ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $field:ident : $type:ty,)* }) => {
         $(#[$outer])*
         #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(default)]
         pub struct $name {
             $($(#[$doc])* #[serde(skip_serializing_if = "Option::is_none")] pub $field: Option<$type>,)*
@@ -37,6 +38,7 @@ facts! {
         /// Container names, comma-joined if several (`mov,mp4,m4a`).
         file_container_format: String,
         /// The container's own creation time.
+        #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
         container_creation_time: Timestamp,
         /// Every video track, in file order. Cover art is none.
         video_streams: Vec<VideoStream>,

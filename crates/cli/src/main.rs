@@ -12,7 +12,7 @@ use settings::{FolderArgs, SettingsArgs};
 
 /// Self-hosted media assets: upload video, audio and images; play, show, list them; lose none.
 #[derive(Parser)]
-#[command(version, max_term_width = 100)]
+#[command(name = "reelhouse", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -48,8 +48,9 @@ enum Command {
         #[command(subcommand)]
         command: commands::accounts::Command,
     },
-    /// Check that every asset has its bytes and every byte its asset. Changes nothing; exit code 1 if something is wrong.
-    Doctor(FolderArgs),
+    /// Check that every asset has its bytes and every byte its asset, and that the jail of media files holds. Changes
+    /// nothing; exit code 1 if something is wrong.
+    Doctor(SettingsArgs),
     #[command(flatten)]
     Client(commands::client::Command),
     /// Completions of this command for a shell, on standard output.

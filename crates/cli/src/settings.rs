@@ -9,7 +9,7 @@ use figment::{
     providers::{Format, Serialized, Toml},
 };
 use reelhouse_fetch::Allow;
-use reelhouse_media::hls::CopyCodec;
+use reelhouse_media::{Jail, hls::CopyCodec};
 use reelhouse_service::{ApiKey, HlsSettings, ImportSettings, Limits, LimitsProfile};
 use serde::{Deserialize, Serialize};
 
@@ -150,11 +150,12 @@ settings! {
     probes: usize = std::thread::available_parallelism().map_or(2, usize::from),
     ["REELHOUSE_PROBES", "N", default: "the number of cores"];
 
-    "The program that reads media files"
-    ffprobe: PathBuf = "ffprobe".into(),
-    ["REELHOUSE_FFPROBE", "PROGRAM", default: "ffprobe"];
+    "How programs that read media files are jailed: `prefer` (with every layer this kernel has), `require` (with all of \
+     them, or not at all) or `off` (limits only)"
+    jail: Jail = Jail::default(),
+    ["REELHOUSE_JAIL", "HOW", default: "prefer"];
 
-    "The program that makes HLS and thumbnails where our own code does not"
+    "The program that makes HLS where our own code does not"
     ffmpeg: PathBuf = "ffmpeg".into(),
     ["REELHOUSE_FFMPEG", "PROGRAM", default: "ffmpeg"];
 }

@@ -246,9 +246,9 @@ impl List<IndexedAsset> {
         self
     }
 
-    /// Only those with this in their filename.
-    pub fn filename(mut self, part: &str) -> Self {
-        self.request.query("filename", part);
+    /// Only those whose asset is called so.
+    pub fn filename(mut self, name: &str) -> Self {
+        self.request.query("filename", name);
         self
     }
 }

@@ -154,14 +154,24 @@ impl Request {
     /// Sends it, as often as is allowed, until an answer is whole.
     pub(crate) async fn answer(&mut self) -> Result<RawResponse<()>> {
         let mut tries = 0;
+        // Whether an attempt may have done what was asked, and its answer was lost.
+        let mut perhaps_done = false;
         loop {
             let error = match self.attempt().await {
                 Ok(response) => match self.whole(response).await {
                     Ok(answer) => return Ok(answer),
                     Err(error) => error,
                 },
+                // Then what was to be deleted is gone by our own hand.
+                Err(Error::Api(error))
+                    if perhaps_done && self.method == Method::DELETE && error.status == 404 =>
+                {
+                    let ApiError { status, headers, body, .. } = *error;
+                    return Ok(RawResponse { status, headers, body, value: () });
+                }
                 Err(error) => error,
             };
+            perhaps_done |= matches!(error, Error::Transport { .. } | Error::Timeout { .. });
             self.pause_or(error, &mut tries).await?;
         }
     }

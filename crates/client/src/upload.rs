@@ -169,7 +169,10 @@ impl UploadFile {
                 && saved.new == self.new
         });
         let standing = match saved {
-            Some(saved) => self.standing(saved).await?,
+            Some(saved) => {
+                self.tell_arrived(&saved).await?;
+                self.standing(saved).await?
+            }
             None => None,
         };
         let (transfer, mut pending) = match standing {
@@ -185,6 +188,7 @@ impl UploadFile {
                     asset_id: created.asset_id,
                     chunk_size: created.chunk_size,
                     total_chunks: created.total_chunks,
+                    arrived: Vec::new(),
                 };
                 if saved.chunk_size == 0
                     || saved.total_chunks != saved.new.total_size.div_ceil(saved.chunk_size)
@@ -205,12 +209,20 @@ impl UploadFile {
         let asset_id = &transfer.saved.asset_id;
         transfer.meter.add(transfer.bytes_without(&pending));
         let mut round = 0;
-        while !pending.is_empty() && !transfer.clone().send(std::mem::take(&mut pending)).await? {
-            // All is sent, and yet not complete: the server knows what it lacks.
+        while !pending.is_empty() {
             round += 1;
+            // All is sent, and yet not complete, or refused: the server knows what it lacks. Nothing, perhaps: the last words
+            // of a process that was killed may come late.
+            let refusal = match transfer.clone().send(std::mem::take(&mut pending), state.as_mut()).await {
+                Ok(true) => break,
+                Ok(false) => Error::Upload("the server did not get all chunks".to_owned()),
+                Err(error @ Error::Api(_)) => error,
+                Err(error) => return Err(error),
+            };
             match self.standing(transfer.saved.clone()).await? {
-                Some((_, lacking)) if round < ROUNDS => pending = lacking,
-                _ => return Err(Error::Upload("the server did not get all chunks".to_owned())),
+                Some((_, lacking)) if lacking.is_empty() => {}
+                Some((_, lacking)) if round < ROUNDS && refusal.api().is_none() => pending = lacking,
+                _ => return Err(refusal),
             }
             transfer.meter.restart();
             transfer.meter.add(transfer.bytes_without(&pending));
@@ -223,6 +235,24 @@ impl UploadFile {
             state.remove();
         }
         asset
+    }
+
+    /// Tells of chunks that arrived just before the process that sent them was stopped.
+    async fn tell_arrived(&self, saved: &Saved) -> Result<()> {
+        if saved.arrived.is_empty() {
+            return Ok(());
+        }
+        match self
+            .client
+            .uploads()
+            .report(&saved.upload_id, saved.arrived.clone())
+            .retries(self.retries)
+            .await
+        {
+            // What the server does not believe is sent again.
+            Ok(_) | Err(Error::Api(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// What the server still lacks of an upload; nothing if it cannot be gone on with.
@@ -294,25 +324,32 @@ struct Transfer {
 
 impl Transfer {
     /// Sends these chunks and tells of each that arrived. Whether the upload is complete then.
-    async fn send(self: Arc<Self>, chunks: Vec<u64>) -> Result<bool> {
+    async fn send(self: Arc<Self>, chunks: Vec<u64>, mut state: Option<&mut StateFile>) -> Result<bool> {
         let this = self.clone();
         let puts =
             stream::iter(chunks).map(move |index| this.clone().put(index)).buffer_unordered(self.parallel);
         let mut puts = pin!(puts.fuse());
         // Told at once, so that a kill loses little; what arrives during a report goes with the next one.
-        let mut arrived = Vec::new();
+        let (mut arrived, mut telling) = (Vec::new(), Vec::new());
         let mut report = pin!(Fuse::terminated());
         let mut complete = false;
         loop {
             if report.is_terminated() && !arrived.is_empty() {
-                let batch = arrived.drain(..arrived.len().min(MAX_REPORT)).collect();
-                let call = self.uploads.report(&self.saved.upload_id, batch).retries(self.retries);
+                telling = arrived.drain(..arrived.len().min(MAX_REPORT)).collect();
+                let call = self.uploads.report(&self.saved.upload_id, telling.clone()).retries(self.retries);
                 report.set(call.into_future().fuse());
             }
             tokio::select! {
-                Some(chunk) = puts.next() => arrived.push(chunk?),
+                Some(chunk) = puts.next() => {
+                    arrived.push(chunk?);
+                    if let Some(state) = &mut state {
+                        let arrived = telling.iter().chain(&arrived).cloned().collect();
+                        state.write(&Saved { arrived, ..self.saved.clone() })?;
+                    }
+                }
                 answer = &mut report, if !report.is_terminated() => {
                     let answer = answer?;
+                    telling.clear();
                     complete |= answer.url.is_some() || answer.total_completed >= self.saved.total_chunks;
                 }
                 else => return Ok(complete),

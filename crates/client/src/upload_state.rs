@@ -4,12 +4,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use reelhouse_api::CreateUpload;
+use reelhouse_api::{CompletedChunk, CreateUpload};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// What is remembered of an upload, so that another process can go on with it. What has arrived, only the server knows.
+/// What is remembered of an upload, so that another process can go on with it. What has arrived, the server knows better.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Saved {
     pub(crate) base_url: String,
@@ -22,6 +22,8 @@ pub(crate) struct Saved {
     pub(crate) asset_id: String,
     pub(crate) chunk_size: u64,
     pub(crate) total_chunks: u64,
+    /// Chunks that arrived, and of which the server may not have been told.
+    pub(crate) arrived: Vec<CompletedChunk>,
 }
 
 /// One file for each file and server, locked while its upload runs.
@@ -99,6 +101,7 @@ mod tests {
             asset_id: "a".to_owned(),
             chunk_size: 5,
             total_chunks: 2,
+            arrived: vec![CompletedChunk::new(1, "e", 5)],
         };
         let mut first = open().unwrap();
         assert_eq!(first.read(), None);

@@ -265,6 +265,20 @@ async fn a_reset_in_the_middle_of_a_body_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_delete_whose_answer_was_lost_is_a_delete() {
+    let gone = || {
+        let body = r#"{"code": "resource_not_exist", "message": "Gone."}"#;
+        vec![Step::Send(
+            format!("HTTP/1.1 404 X\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes(),
+        )]
+    };
+    let server = Raw::start(vec![vec![Step::Reset], gone(), gone()]).await;
+    let assets = client(&server.url).assets();
+    assets.delete(ID, false).await.unwrap();
+    assert_eq!(assets.delete(ID, false).await.unwrap_err().code(), Some(ErrorCode::ResourceNotExist));
+}
+
+#[tokio::test]
 async fn nobody_there_is_said_with_the_address() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = client(&format!("http://{free}")).assets().retrieve(ID).retries(0).await.unwrap_err();

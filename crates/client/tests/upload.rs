@@ -306,6 +306,19 @@ async fn a_refused_report_is_an_error_and_the_upload_can_go_on() {
     assert_eq!(scene.sessions(), 1);
 }
 
+/// The other chunks were reported by a process that was killed, too late for our question.
+#[tokio::test]
+async fn a_chunk_that_nobody_lacks_any_more_is_no_error() {
+    let scene = Scene::new().await;
+    scene.change(|state| {
+        state.faults = BTreeMap::from([(7, vec![400])]);
+        state.status = Some("completed");
+        state.reported = (1..=CHUNKS).collect();
+    });
+    assert_eq!(scene.upload().await.unwrap().id, "a");
+    assert_eq!(files(&scene.states()), 0);
+}
+
 #[tokio::test]
 async fn nothing_is_sent_of_what_is_no_file() {
     let scene = Scene::new().await;

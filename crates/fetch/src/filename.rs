@@ -1,14 +1,13 @@
 //! What an origin calls its file (RFC 6266), else what its URL calls it.
 
 use http::{HeaderMap, header};
-use percent_encoding::{percent_decode, percent_decode_str};
+use percent_encoding::percent_decode;
 
 use crate::PublicUrl;
 
 pub(crate) fn of(headers: &HeaderMap, url: &PublicUrl) -> Option<String> {
     let disposed = headers.get(header::CONTENT_DISPOSITION).and_then(|value| disposed(value.as_bytes()));
-    let segment = || percent_decode_str(url.last_segment()).decode_utf8_lossy().into_owned();
-    Some(disposed.unwrap_or_else(segment)).filter(|name| !name.is_empty())
+    disposed.or_else(|| url.filename()).filter(|name| !name.is_empty())
 }
 
 /// The name in a Content-Disposition. Headers are Latin-1 by their standard and UTF-8 by habit.

@@ -84,6 +84,12 @@ impl PublicUrl {
         &self.0
     }
 
+    /// What the end of its path calls it, decoded; not judged.
+    pub fn filename(&self) -> Option<String> {
+        let name = percent_encoding::percent_decode_str(self.last_segment()).decode_utf8_lossy().into_owned();
+        Some(name).filter(|name| !name.is_empty())
+    }
+
     pub(crate) fn host(&self) -> Option<Host<&str>> {
         self.0.host()
     }

@@ -4,15 +4,20 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 /// One box of a file: its name, and where its content lies.
 #[derive(Debug)]
-pub(crate) struct FileBox {
-    pub(crate) name: [u8; 4],
-    pub(crate) content: u64,
+pub struct FileBox {
+    /// Its four letters.
+    pub name: [u8; 4],
+    /// Where its content begins.
+    pub content: u64,
     /// Where it says that it ends: perhaps behind the file's end.
-    pub(crate) end: u64,
+    pub end: u64,
 }
 
 /// The box at an offset; `None` where none begins.
-pub(crate) fn read_box(file: &mut (impl Read + Seek), at: u64, len: u64) -> io::Result<Option<FileBox>> {
+///
+/// # Errors
+/// Those of the system.
+pub fn read_box(file: &mut (impl Read + Seek), at: u64, len: u64) -> io::Result<Option<FileBox>> {
     if at.saturating_add(8) > len {
         return Ok(None);
     }
@@ -38,7 +43,10 @@ pub(crate) fn read_box(file: &mut (impl Read + Seek), at: u64, len: u64) -> io::
 }
 
 /// The content of a box of a file, whole.
-pub(crate) fn read_content(file: &mut (impl Read + Seek), found: &FileBox) -> io::Result<Vec<u8>> {
+///
+/// # Errors
+/// Those of the system.
+pub fn read_content(file: &mut (impl Read + Seek), found: &FileBox) -> io::Result<Vec<u8>> {
     let mut content = vec![0; usize::try_from(found.end - found.content).unwrap_or_default()];
     file.seek(SeekFrom::Start(found.content))?;
     file.read_exact(&mut content)?;
@@ -46,7 +54,7 @@ pub(crate) fn read_content(file: &mut (impl Read + Seek), found: &FileBox) -> io
 }
 
 /// The boxes inside a box, up to the first that does not fit.
-pub(crate) fn children(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+pub fn children(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     std::iter::from_fn(move || {
         let header = bytes.first_chunk::<8>()?;
         let [a, b, c, d, name @ ..] = *header;
@@ -62,18 +70,21 @@ pub(crate) fn children(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8]
 }
 
 /// The first box of this name inside a box.
-pub(crate) fn child<'a>(bytes: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
+pub fn child<'a>(bytes: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
     children(bytes).find(|(found, _)| found == name).map(|(_, content)| content)
 }
 
-pub(crate) fn be16(bytes: &[u8], at: usize) -> Option<u16> {
+/// Two bytes at an offset.
+pub fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-pub(crate) fn be32(bytes: &[u8], at: usize) -> Option<u32> {
+/// Four bytes at an offset.
+pub fn be32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-pub(crate) fn be64(bytes: &[u8], at: usize) -> Option<u64> {
+/// Eight bytes at an offset.
+pub fn be64(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }

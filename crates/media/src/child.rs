@@ -4,6 +4,7 @@ use std::{
     future::Future,
     io,
     os::unix::process::{CommandExt, ExitStatusExt},
+    path::Path,
     pin::pin,
     process::{Command, ExitStatus, Stdio},
     sync::{Arc, mpsc},
@@ -11,45 +12,42 @@ use std::{
     time::Duration,
 };
 
-use rustix::{
-    fs::{Mode, OFlags, open},
-    io::write,
-    process::{
-        Pid, Resource, Rlimit, Signal, getpid, getppid, kill_process_group, nice,
-        set_parent_process_death_signal, setrlimit,
-    },
+use rustix::process::{
+    Pid, Signal, getpid, getppid, kill_process_group, nice, set_parent_process_death_signal,
 };
-use seccompiler::BpfProgram;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::Child,
     runtime::Handle,
     sync::oneshot,
-    time::timeout,
+    time::sleep,
 };
 
-use crate::walls;
+use crate::process::{Bounds, Walls, be_first_to_die};
 
 /// Bytes of a stream's end that are kept.
 const TAIL: usize = 4096;
-/// More descriptors than any reader of one file needs.
-const MAX_DESCRIPTORS: u64 = 64;
 
 /// What a child may use.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Wall clock.
-    pub(crate) time: Duration,
+    /// Wall clock; `None` for as long as it is wanted.
+    pub(crate) time: Option<Duration>,
     /// What is kept of standard output.
     pub(crate) output: Output,
-    /// CPU seconds.
-    pub(crate) cpu_seconds: u64,
-    /// Bytes of address space.
-    pub(crate) memory: u64,
-    /// Bytes of any one file it writes.
-    pub(crate) file: u64,
+    /// Of the system.
+    pub(crate) bounds: Bounds,
     /// How far it stands back for others, 0 to 19.
     pub(crate) niceness: i32,
+}
+
+/// What a child is held by, beside its limits.
+#[derive(Debug)]
+pub(crate) enum Held {
+    /// It reads strangers' files.
+    By(Walls),
+    /// It reads none: its own children do.
+    Free,
 }
 
 /// What is kept of a child's standard output.
@@ -84,7 +82,6 @@ pub(crate) enum Ended {
 #[derive(Debug, Clone)]
 pub(crate) struct Spawner {
     requests: mpsc::Sender<Request>,
-    walls: Arc<BpfProgram>,
 }
 
 struct Request {
@@ -102,16 +99,21 @@ impl Spawner {
     /// Must be called inside a runtime: it is where children are awaited.
     pub(crate) fn start() -> io::Result<Self> {
         let runtime = Handle::try_current().map_err(io::Error::other)?;
-        let walls = Arc::new(walls::build()?);
         let (requests, queue) = mpsc::channel();
         thread::Builder::new().name("media-spawner".to_owned()).spawn(move || serve(&queue, &runtime))?;
-        Ok(Self { requests, walls })
+        Ok(Self { requests })
     }
 
     /// Runs a program to its end, within limits, given what it reads on standard input. When the caller stops waiting,
     /// the child and all it started die.
-    pub(crate) async fn run(&self, command: Command, input: Stdio, limits: Limits) -> io::Result<Ended> {
-        self.run_until(command, input, limits, None, std::future::pending()).await
+    pub(crate) async fn run(
+        &self,
+        command: Command,
+        input: Stdio,
+        limits: Limits,
+        held: Held,
+    ) -> io::Result<Ended> {
+        self.run_until(command, input, limits, held, None, std::future::pending()).await
     }
 
     /// The same, unless `stop` comes first: it says why the child is killed. It is dead when this returns.
@@ -120,19 +122,15 @@ impl Spawner {
         mut command: Command,
         input: Stdio,
         limits: Limits,
+        held: Held,
         keep: Keep,
         stop: impl Future<Output = &'static str>,
     ) -> io::Result<Ended> {
-        command.stdin(input).stderr(Stdio::piped()).env_clear().process_group(0);
+        command.stdin(input).stderr(Stdio::piped()).process_group(0);
         if !matches!(limits.output, Output::Elsewhere) {
             command.stdout(Stdio::piped());
         }
-        if let Some(path) = std::env::var_os("PATH") {
-            command.env("PATH", path);
-        }
-        // Each arena reserves address space, and there would be eight for each core.
-        command.env("MALLOC_ARENA_MAX", "2");
-        confine(&mut command, limits, Arc::clone(&self.walls));
+        confine(&mut command, limits, held);
         let gone = || io::Error::other("the spawner is gone");
         let (answer, ended) = oneshot::channel();
         let (stopper, stopped) = oneshot::channel();
@@ -147,6 +145,15 @@ impl Spawner {
         }
         ended.await.map_err(|_| gone())?
     }
+}
+
+/// A command with an environment that is empty but for what bounds it.
+pub(crate) fn command(program: &Path) -> Command {
+    #[expect(clippy::disallowed_methods, reason = "this room starts the children")]
+    let mut command = Command::new(program);
+    // Each arena reserves address space, and there would be eight for each core.
+    command.env_clear().env("MALLOC_ARENA_MAX", "2");
+    command
 }
 
 fn serve(queue: &mpsc::Receiver<Request>, runtime: &Handle) {
@@ -184,9 +191,8 @@ impl Running {
     ) {
         let ended = tokio::select! {
             Ok(reason) = stop => Ok(Ended::Killed(reason)),
-            ended = timeout(limits.time, self.exited(limits.output)) => {
-                ended.unwrap_or(Ok(Ended::Killed("it took too long")))
-            }
+            ended = self.exited(limits.output) => ended,
+            () = passed(limits.time) => Ok(Ended::Killed("it took too long")),
             () = answer.closed() => Ok(Ended::Killed("nobody waits for it")),
         };
         let Self { group, mut child } = self;
@@ -219,6 +225,14 @@ impl Running {
     }
 }
 
+/// Returns after a time, if there is one: a timer that never fires is none.
+async fn passed(time: Option<Duration>) {
+    match time {
+        Some(time) => sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// A process group, killed whole when dropped: what the child started dies with it.
 struct Group(Option<Pid>);
 
@@ -236,38 +250,25 @@ impl Drop for Group {
     unsafe_code,
     reason = "pre_exec is the only way to set the death signal; it makes system calls and nothing else"
 )]
-fn confine(command: &mut Command, limits: Limits, walls: Arc<BpfProgram>) {
+fn confine(command: &mut Command, limits: Limits, mut held: Held) {
     let parent = getpid();
-    let bounds = [
-        (Resource::Cpu, limits.cpu_seconds),
-        (Resource::As, limits.memory),
-        (Resource::Core, 0),
-        (Resource::Fsize, limits.file),
-        (Resource::Nofile, MAX_DESCRIPTORS),
-    ];
     let before_exec = move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         // It may have died before the signal was set.
         if getppid() != Some(parent) {
             return Err(rustix::io::Errno::SRCH.into());
         }
-        for (resource, limit) in bounds {
-            setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
-        }
+        limits.bounds.hold()?;
         nice(limits.niceness)?;
-        be_first_to_die();
-        walls::raise(&walls)
+        if let Held::By(walls) = &mut held {
+            be_first_to_die();
+            walls.raise()?;
+        }
+        Ok(())
     };
     // SAFETY: the closure allocates nothing, takes no lock and calls only async-signal-safe system calls.
     unsafe {
         command.pre_exec(before_exec);
-    }
-}
-
-/// Where memory runs out, the system shall choose the child. Not everywhere may one say so.
-fn be_first_to_die() {
-    if let Ok(file) = open(c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
-        let _ = write(&file, b"1000");
     }
 }
 

@@ -1,136 +1,87 @@
-//! From what ffprobe prints to facts: pure. Nothing it prints is believed without bounds; "N/A", "0/0" and absurd numbers
-//! become absent.
-
-use std::collections::BTreeMap;
+//! From what the media process answers to facts: pure. Nothing it says is believed without bounds; absurd numbers become
+//! absent.
 
 use reelhouse_api::{AudioStream, MediaKind, Resolution, TechnicalMetadata, VideoStream};
-use serde::Deserialize;
 
 use crate::{
     Error, Facts, Sniffed,
     probe::{broken, unreadable},
+    process::{Probe, ProbeFormat, ProbeTrack as Stream, TrackKind},
 };
 
 /// Longest duration that is believed: about 31 years, in seconds.
 const MAX_SECONDS: f64 = 1e9;
-
-/// What ffprobe prints, as far as it is read.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Probe {
-    #[serde(default)]
-    format: Format,
-    #[serde(default)]
-    streams: Vec<Stream>,
-    #[serde(default)]
-    frames: Vec<Frame>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Format {
-    #[serde(default)]
-    format_name: String,
-    start_time: Option<String>,
-    duration: Option<String>,
-    size: Option<String>,
-    bit_rate: Option<String>,
-    #[serde(default)]
-    tags: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Frame {
-    stream_index: Option<u32>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Stream {
-    index: u32,
-    #[serde(default)]
-    codec_type: String,
-    codec_name: Option<String>,
-    codec_long_name: Option<String>,
-    width: Option<i64>,
-    height: Option<i64>,
-    sample_aspect_ratio: Option<String>,
-    display_aspect_ratio: Option<String>,
-    pix_fmt: Option<String>,
-    field_order: Option<String>,
-    color_range: Option<String>,
-    color_space: Option<String>,
-    color_transfer: Option<String>,
-    color_primaries: Option<String>,
-    r_frame_rate: Option<String>,
-    avg_frame_rate: Option<String>,
-    duration: Option<String>,
-    bit_rate: Option<String>,
-    nb_frames: Option<String>,
-    bits_per_raw_sample: Option<String>,
-    bits_per_sample: Option<i64>,
-    sample_rate: Option<String>,
-    channels: Option<i64>,
-    channel_layout: Option<String>,
-    #[serde(default)]
-    disposition: BTreeMap<String, i64>,
-    #[serde(default)]
-    tags: BTreeMap<String, String>,
-    #[serde(default)]
-    side_data_list: Vec<SideData>,
-}
-
-#[derive(Debug, Deserialize)]
-struct SideData {
-    rotation: Option<f64>,
-}
+/// Demuxers whose files say how long they are, in no index that we read.
+const DECLARING: [&str; 7] = ["flac", "flv", "ivf", "mxf", "tta", "wv", "ape"];
 
 impl Probe {
-    /// Whether a frame of this track decoded.
-    pub(crate) fn decoded(&self, stream: u32) -> bool {
-        self.frames.iter().any(|frame| frame.stream_index == Some(stream))
-    }
-
-    /// Name of the demuxer.
-    pub(crate) fn demuxer(&self) -> &str {
-        &self.format.format_name
-    }
-
-    /// Seconds at which the file begins.
-    pub(crate) fn start(&self) -> f64 {
-        seconds_from(self.format.start_time.as_deref()).unwrap_or(0.0)
-    }
-
-    /// How many frames decoded, of any track.
-    pub(crate) fn frame_count(&self) -> usize {
-        self.frames.len()
-    }
-
     fn videos(&self) -> impl Iterator<Item = &Stream> + Clone {
-        self.streams.iter().filter(|stream| stream.codec_type == "video" && !self.is_cover(stream))
+        self.streams.iter().filter(|stream| stream.kind == TrackKind::Video && !self.is_cover(stream))
     }
 
     fn audios(&self) -> impl Iterator<Item = &Stream> + Clone {
-        self.streams.iter().filter(|stream| stream.codec_type == "audio")
+        self.streams.iter().filter(|stream| stream.kind == TrackKind::Audio)
     }
 
     /// Cover art is no video track: a picture attached to sound.
     fn is_cover(&self, stream: &Stream) -> bool {
-        let flagged = stream.disposition.get("attached_pic").is_some_and(|flag| *flag != 0);
         let still = matches!(stream.codec_name.as_deref(), Some("mjpeg" | "png" | "bmp" | "gif" | "webp"));
-        flagged || still && stream.nb_frames.as_deref() == Some("1") && self.audios().next().is_some()
+        stream.is_attached || still && stream.nb_frames == 1 && self.audios().next().is_some()
+    }
+
+    /// The track by which a file is judged.
+    pub fn main(&self) -> Option<u32> {
+        main(self.videos()).or_else(|| main(self.audios())).map(|stream| stream.index)
+    }
+
+    /// How long it says that it lasts.
+    pub fn seconds(&self) -> Option<f64> {
+        let longest = self.videos().chain(self.audios()).filter_map(stream_seconds).reduce(f64::max);
+        seconds(self.format.duration).or(longest)
+    }
+
+    /// Seconds at which it begins.
+    pub fn start(&self) -> f64 {
+        self.format.start.filter(|seconds| seconds.abs() < MAX_SECONDS).unwrap_or(0.0)
+    }
+
+    /// Whether a file of this kind says how long it is, and in no index that we read: its end has to be seen.
+    pub fn must_be_seen_to_end(&self) -> bool {
+        !self.is_whole && DECLARING.contains(&self.format.name.as_str())
     }
 }
 
 /// The track that a player would choose.
 fn main<'a>(mut streams: impl Iterator<Item = &'a Stream> + Clone) -> Option<&'a Stream> {
-    let is_default = |stream: &&Stream| stream.disposition.get("default").is_some_and(|flag| *flag != 0);
-    streams.clone().find(is_default).or_else(|| streams.next())
+    streams.clone().find(|stream| stream.is_default).or_else(|| streams.next())
 }
 
-/// What the file is, and the index of the track it is judged by.
-pub(crate) fn read(probe: &Probe, sniffed: &Sniffed) -> Result<(Facts, u32), Error> {
+/// What the file is, if it is whole.
+pub(crate) fn read(probe: &Probe, sniffed: &Sniffed) -> Result<Facts, Error> {
+    let mut facts = headers(probe, sniffed)?;
+    if !probe.decodes {
+        return Err(broken(facts.kind, "no frame of the main track decodes"));
+    }
+    let end = probe.end.filter(|end| end.abs() < MAX_SECONDS);
+    match facts.duration {
+        None => facts.duration = end.and_then(|end| believable(end - probe.start())),
+        Some(seconds) if probe.must_be_seen_to_end() => {
+            let missing = probe.start() + seconds - end.unwrap_or(0.0);
+            if missing > f64::max(0.5, seconds * 0.005) {
+                return Err(broken(facts.kind, format!("its last {missing:.2} seconds are missing")));
+            }
+        }
+        Some(_) => {}
+    }
+    Ok(facts)
+}
+
+/// What the headers say.
+fn headers(probe: &Probe, sniffed: &Sniffed) -> Result<Facts, Error> {
     let (video, audio) = (main(probe.videos()), main(probe.audios()));
-    let (kind, judged) = match (video, audio) {
-        (Some(video), _) => (MediaKind::Video, video),
-        (None, Some(audio)) => (MediaKind::Audio, audio),
+    let kind = match (video, audio) {
+        (Some(_), _) => MediaKind::Video,
+        (None, Some(_)) => MediaKind::Audio,
         (None, None) => return Err(unreadable(sniffed, "neither picture nor sound")),
     };
     let upright = match video {
@@ -139,15 +90,14 @@ pub(crate) fn read(probe: &Probe, sniffed: &Sniffed) -> Result<(Facts, u32), Err
         }
         None => None,
     };
-    let longest = probe.videos().chain(probe.audios()).filter_map(stream_seconds).reduce(f64::max);
-    let duration = seconds(probe.format.duration.as_deref()).or(longest);
-    let mime = mime(kind, sniffed, &probe.format.format_name, audio).to_owned();
+    let duration = probe.seconds();
+    let mime = mime(kind, sniffed, &probe.format.name, audio).to_owned();
     let format = match kind {
         MediaKind::Audio => audio_format(&mime, audio),
-        MediaKind::Video | MediaKind::Image => probe.format.format_name.clone(),
+        MediaKind::Video | MediaKind::Image => probe.format.name.clone(),
     };
     let technical = metadata(probe, video, audio, &mime);
-    Ok((Facts { kind, mime, duration, upright, format, technical }, judged.index))
+    Ok(Facts { kind, mime, duration, upright, format, technical })
 }
 
 /// What the limits call an audio format. MP3, FLAC and WAV are files of that kind; elsewhere the codec has the name,
@@ -222,7 +172,7 @@ fn by_demuxer(format: &str) -> &'static str {
 }
 
 fn metadata(probe: &Probe, video: Option<&Stream>, audio: Option<&Stream>, mime: &str) -> TechnicalMetadata {
-    let Format { format_name, tags, size, bit_rate, .. } = &probe.format;
+    let ProbeFormat { name, tags, size, bit_rate, .. } = &probe.format;
     let video_streams: Vec<VideoStream> = probe.videos().map(video_stream).collect();
     let audio_streams: Vec<AudioStream> = probe.audios().map(audio_stream).collect();
     let main_video = video.map(video_stream).unwrap_or_default();
@@ -232,9 +182,9 @@ fn metadata(probe: &Probe, video: Option<&Stream>, audio: Option<&Stream>, mime:
     let place = place.iter().find_map(|tag| tags.get(*tag)).and_then(|text| iso6709(text));
     let alone = video_streams.len() + audio_streams.len() == 1;
     TechnicalMetadata {
-        file_size_bytes: number(size.as_deref()),
+        file_size_bytes: Some(*size).filter(|size| *size > 0),
         file_mime_type: Some(mime.to_owned()),
-        file_container_format: Some(format_name.clone()).filter(|name| !name.is_empty()),
+        file_container_format: Some(name.clone()).filter(|name| !name.is_empty()),
         container_creation_time: tags.get("creation_time").and_then(|time| time.parse().ok()),
         video_codec: main_video.codec,
         video_width: main_video.width,
@@ -244,7 +194,7 @@ fn metadata(probe: &Probe, video: Option<&Stream>, audio: Option<&Stream>, mime:
         // A lone track's rate is the file's, where only that is known.
         video_bitrate_bps: main_video
             .bitrate_bps
-            .or_else(|| number(bit_rate.as_deref()).filter(|_| alone && video.is_some())),
+            .or_else(|| number(*bit_rate).filter(|_| alone && video.is_some())),
         audio_codec: main_audio.codec,
         audio_sample_rate: main_audio.sample_rate,
         audio_channels: main_audio.channels,
@@ -277,8 +227,8 @@ fn video_stream(stream: &Stream) -> VideoStream {
         codec: stream.codec_name.clone(),
         width: size.map(|size| size.width),
         height: size.map(|size| size.height),
-        fps: rate(stream.r_frame_rate.as_deref()),
-        avg_fps: rate(stream.avg_frame_rate.as_deref()),
+        fps: rate(stream.r_frame_rate),
+        avg_fps: rate(stream.avg_frame_rate),
         duration_seconds: stream_seconds(stream),
         bitrate_bps: bitrate(stream),
         rotation: Some(rotation(stream)),
@@ -299,17 +249,14 @@ fn video_stream(stream: &Stream) -> VideoStream {
 }
 
 fn audio_stream(stream: &Stream) -> AudioStream {
-    let depth = stream.bits_per_sample.filter(|depth| *depth > 0).and_then(|depth| u32::try_from(depth).ok());
+    let count = |number: i64| u32::try_from(number).ok().filter(|count| *count > 0);
     AudioStream {
         index: Some(stream.index),
         codec: stream.codec_name.clone(),
         codec_long: known(stream.codec_long_name.as_deref()),
-        sample_rate: number(stream.sample_rate.as_deref()).and_then(|rate| u32::try_from(rate).ok()),
-        bit_depth: depth.or_else(|| bits(stream)),
-        channels: stream
-            .channels
-            .filter(|channels| *channels > 0)
-            .and_then(|channels| u32::try_from(channels).ok()),
+        sample_rate: count(stream.sample_rate),
+        bit_depth: count(stream.bits_per_sample).or_else(|| bits(stream)),
+        channels: count(stream.channels),
         channel_layout: known(stream.channel_layout.as_deref()),
         bitrate_bps: bitrate(stream),
         language: stream.tags.get("language").filter(|language| *language != "und").cloned(),
@@ -318,7 +265,7 @@ fn audio_stream(stream: &Stream) -> AudioStream {
 }
 
 fn dimensions(stream: &Stream) -> Option<Resolution> {
-    let pixels = |side: Option<i64>| u32::try_from(side?).ok().filter(|side| *side > 0);
+    let pixels = |side: i64| u32::try_from(side).ok().filter(|side| *side > 0);
     Some(Resolution { width: pixels(stream.width)?, height: pixels(stream.height)? })
 }
 
@@ -330,9 +277,9 @@ fn upright(stream: &Stream) -> Option<Resolution> {
     })
 }
 
-/// Clockwise degrees to turn the picture upright. ffprobe counts the matrix's own turn, counter-clockwise.
+/// Clockwise degrees to turn the picture upright. The matrix's own turn is counted counter-clockwise.
 fn rotation(stream: &Stream) -> i32 {
-    let turned = stream.side_data_list.iter().find_map(|data| data.rotation).map(|degrees| -degrees);
+    let turned = stream.rotation.map(|degrees| -degrees);
     let tagged = || stream.tags.get("rotate").and_then(|degrees| degrees.parse::<f64>().ok());
     match turned.or_else(tagged) {
         // Quarter turns only: phones write nothing else.
@@ -343,7 +290,7 @@ fn rotation(stream: &Stream) -> i32 {
 
 fn stream_seconds(stream: &Stream) -> Option<f64> {
     // Matroska keeps a track's duration in a tag: 00:00:05.023000000.
-    seconds(stream.duration.as_deref()).or_else(|| {
+    seconds(stream.duration).or_else(|| {
         let tag = stream.tags.iter().find(|(name, _)| name.starts_with("DURATION"))?.1;
         let mut parts = tag.splitn(3, ':').map(str::parse::<f64>);
         let (hours, minutes, rest) = (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);
@@ -352,9 +299,8 @@ fn stream_seconds(stream: &Stream) -> Option<f64> {
 }
 
 fn bitrate(stream: &Stream) -> Option<u64> {
-    let tag =
-        || stream.tags.iter().find(|(name, _)| name.starts_with("BPS")).map(|(_, value)| value.as_str());
-    number(stream.bit_rate.as_deref().or_else(tag))
+    let tag = || stream.tags.iter().find(|(name, _)| name.starts_with("BPS"))?.1.trim().parse().ok();
+    number(stream.bit_rate).or_else(|| number(tag()?))
 }
 
 fn video_bit_depth(stream: &Stream) -> Option<u32> {
@@ -380,7 +326,7 @@ fn video_bit_depth(stream: &Stream) -> Option<u32> {
 }
 
 fn bits(stream: &Stream) -> Option<u32> {
-    number(stream.bits_per_raw_sample.as_deref()).and_then(|bits| u32::try_from(bits).ok())
+    u32::try_from(stream.bits_per_raw_sample).ok().filter(|bits| *bits > 0)
 }
 
 fn has_alpha(pixel_format: &str) -> bool {
@@ -419,33 +365,18 @@ fn ratio(text: Option<&str>) -> Option<String> {
     known(text).filter(|text| !text.starts_with("0:") && !text.ends_with(":0"))
 }
 
-fn number(text: Option<&str>) -> Option<u64> {
-    text?.trim().parse().ok().filter(|number| *number > 0 && *number <= i64::MAX as u64)
+fn number(number: i64) -> Option<u64> {
+    u64::try_from(number).ok().filter(|number| *number > 0)
 }
 
-/// `30000/1001`, to three decimals.
-fn rate(text: Option<&str>) -> Option<f64> {
-    let (top, bottom) = text?.split_once('/')?;
-    let rate = top.parse::<f64>().ok()? / bottom.parse::<f64>().ok()?;
+/// A fraction, to three decimals.
+fn rate((top, bottom): (i32, i32)) -> Option<f64> {
+    let rate = f64::from(top) / f64::from(bottom);
     (rate.is_finite() && rate > 0.0 && rate < 100_000.0).then(|| (rate * 1000.0).round() / 1000.0)
 }
 
-/// Seconds that may be zero or below.
-fn seconds_from(text: Option<&str>) -> Option<f64> {
-    text?.trim().parse().ok().filter(|seconds: &f64| seconds.abs() < MAX_SECONDS)
-}
-
-/// When the last of some packets ends, from lines of `seconds,duration`.
-pub(crate) fn last_end(lines: &str) -> Option<f64> {
-    let end = |line: &str| {
-        let mut numbers = line.split(',').map(|number| seconds_from(Some(number)));
-        Some(numbers.next()?? + numbers.next().flatten().unwrap_or(0.0))
-    };
-    lines.lines().filter_map(end).reduce(f64::max)
-}
-
-fn seconds(text: Option<&str>) -> Option<f64> {
-    text?.trim().parse().ok().and_then(believable)
+fn seconds(seconds: Option<f64>) -> Option<f64> {
+    believable(seconds?)
 }
 
 fn believable(seconds: f64) -> Option<f64> {
@@ -459,20 +390,30 @@ mod tests {
 
     const MP4: Sniffed = Sniffed::Media { kind: MediaKind::Video, mime: "video/mp4" };
 
-    fn facts(json: &str, sniffed: &Sniffed) -> Result<Facts, Error> {
-        read(&serde_json::from_str(json).unwrap(), sniffed).map(|(facts, _)| facts)
+    fn probe(format: ProbeFormat, streams: Vec<Stream>) -> Probe {
+        Probe { format, streams, decodes: true, ..Probe::default() }
+    }
+
+    fn picture() -> Stream {
+        Stream { kind: TrackKind::Video, width: 640, height: 360, ..Stream::default() }
+    }
+
+    fn lasting(seconds: f64) -> ProbeFormat {
+        ProbeFormat { name: "mov,mp4".to_owned(), duration: Some(seconds), ..ProbeFormat::default() }
     }
 
     #[test]
     fn nonsense_becomes_absent() {
-        let facts = facts(
-            r#"{"format": {"format_name": "mov,mp4", "duration": "N/A", "size": "-4"},
-                "streams": [{"index": 0, "codec_type": "video", "width": 640, "height": 360, "r_frame_rate": "0/0",
-                             "avg_frame_rate": "1/0", "duration": "1e300", "bit_rate": "abc", "sample_aspect_ratio": "0:1",
-                             "side_data_list": [{"rotation": 1e300}]}]}"#,
-            &MP4,
-        )
-        .unwrap();
+        let stream = Stream {
+            r_frame_rate: (0, 0),
+            avg_frame_rate: (1, 0),
+            duration: Some(1e300),
+            bit_rate: -4,
+            sample_aspect_ratio: Some("0:1".to_owned()),
+            rotation: Some(1e300),
+            ..picture()
+        };
+        let facts = read(&probe(lasting(f64::NAN), vec![stream]), &MP4).unwrap();
         assert_eq!((facts.kind, facts.duration), (MediaKind::Video, None));
         let stream = &facts.technical.video_streams.unwrap()[0];
         assert_eq!(
@@ -483,25 +424,21 @@ mod tests {
 
     #[test]
     fn a_phones_clip_stands_upright() {
-        let json = |turn: &str| {
-            format!(
-                r#"{{"format": {{"format_name": "mov,mp4", "duration": "5.0",
-                     "tags": {{"com.apple.quicktime.location.ISO6709": "+48.8577-002.2950+035.000/"}}}},
-                     "streams": [{{"index": 0, "codec_type": "video", "width": 1920, "height": 1080, {turn}}}]}}"#
-            )
-        };
-        for (turn, rotation, width) in [
-            (r#""side_data_list": [{"rotation": -90}]"#, 90, 1080),
-            (r#""side_data_list": [{"rotation": 90}]"#, 270, 1080),
-            (r#""side_data_list": [{"rotation": 180}]"#, 180, 1920),
-            (r#""tags": {"rotate": "90"}"#, 90, 1080),
-            (r#""tags": {}"#, 0, 1920),
+        let place = ("com.apple.quicktime.location.ISO6709", "+48.8577-002.2950+035.000/");
+        let format = ProbeFormat { tags: [place].map(|(a, b)| (a.into(), b.into())).into(), ..lasting(5.0) };
+        let tagged = [("rotate".to_owned(), "90".to_owned())].into();
+        for (stream, rotation, width) in [
+            (Stream { rotation: Some(-90.0), ..picture() }, 90, 360),
+            (Stream { rotation: Some(90.0), ..picture() }, 270, 360),
+            (Stream { rotation: Some(180.0), ..picture() }, 180, 640),
+            (Stream { tags: tagged, ..picture() }, 90, 360),
+            (picture(), 0, 640),
         ] {
-            let facts = facts(&json(turn), &MP4).unwrap();
-            assert_eq!(facts.upright.unwrap().width, width, "{turn}");
+            let facts = read(&probe(format.clone(), vec![stream]), &MP4).unwrap();
+            assert_eq!(facts.upright.unwrap().width, width, "{rotation}");
             let technical = facts.technical;
-            assert_eq!(technical.video_streams.unwrap()[0].rotation, Some(rotation), "{turn}");
-            assert_eq!(technical.video_width, Some(1920));
+            assert_eq!(technical.video_streams.unwrap()[0].rotation, Some(rotation));
+            assert_eq!(technical.video_width, Some(640));
             assert_eq!(
                 (technical.geospatial_latitude, technical.geospatial_longitude),
                 (Some(48.8577), Some(-2.295))
@@ -512,14 +449,15 @@ mod tests {
 
     #[test]
     fn cover_art_is_no_video() {
-        let facts = facts(
-            r#"{"format": {"format_name": "mp3", "duration": "5.04"},
-                "streams": [{"index": 0, "codec_type": "audio", "codec_name": "mp3", "sample_rate": "44100", "channels": 2},
-                            {"index": 1, "codec_type": "video", "codec_name": "png", "width": 10, "height": 10,
-                             "disposition": {"attached_pic": 1}}]}"#,
-            &Sniffed::Media { kind: MediaKind::Audio, mime: "audio/mpeg" },
-        )
-        .unwrap();
+        let text = |text: &str| Some(text.to_owned());
+        let sound =
+            Stream { kind: TrackKind::Audio, codec_name: text("mp3"), channels: 2, ..Stream::default() };
+        let cover = Stream { index: 1, codec_name: text("png"), is_attached: true, ..picture() };
+        let format = ProbeFormat { name: "mp3".to_owned(), ..lasting(5.04) };
+        let sniffed = Sniffed::Media { kind: MediaKind::Audio, mime: "audio/mpeg" };
+        let probe = probe(format, vec![sound, cover]);
+        assert_eq!(probe.main(), Some(0));
+        let facts = read(&probe, &sniffed).unwrap();
         assert_eq!(
             (facts.kind, facts.format.as_str(), facts.duration),
             (MediaKind::Audio, "MP3", Some(5.04))
@@ -528,17 +466,25 @@ mod tests {
     }
 
     #[test]
-    fn packets_end_where_the_last_one_does() {
-        // The first line may be cut.
-        assert_eq!(last_end("00,0.04\n5.000000,0.040000\n5.080000,N/A\n4.96,0.04\n"), Some(5.08));
-        assert_eq!(last_end("N/A,0.04\n\n"), None);
-        assert_eq!(last_end("1e300,1\nnan,1"), None);
+    fn what_is_promised_must_be_there_or_is_measured() {
+        let flv = |duration: Option<f64>, end: Option<f64>, is_whole: bool| {
+            let format =
+                ProbeFormat { name: "flv".to_owned(), start: Some(1.0), duration, ..ProbeFormat::default() };
+            read(&Probe { end, is_whole, ..probe(format, vec![picture()]) }, &MP4).map(|facts| facts.duration)
+        };
+        assert_eq!(flv(None, Some(6.0), false).unwrap(), Some(5.0));
+        assert_eq!(flv(None, Some(f64::INFINITY), false).unwrap(), None);
+        assert_eq!(flv(Some(5.0), Some(5.8), false).unwrap(), Some(5.0));
+        assert!(flv(Some(5.0), Some(5.4), false).is_err() && flv(Some(5.0), None, false).is_err());
+        assert_eq!(flv(Some(5.0), None, true).unwrap(), Some(5.0));
+        let silent = Probe { decodes: false, ..probe(lasting(5.0), vec![picture()]) };
+        assert!(matches!(read(&silent, &MP4), Err(Error::Broken { .. })));
     }
 
     #[test]
     fn nothing_to_see_or_hear() {
-        let subtitles = r#"{"streams": [{"index": 0, "codec_type": "subtitle"}]}"#;
-        assert!(matches!(facts(subtitles, &MP4), Err(Error::Broken { kind: MediaKind::Video, .. })));
-        assert!(matches!(facts("{}", &Sniffed::Unknown), Err(Error::NotMedia { .. })));
+        let subtitles = || probe(ProbeFormat::default(), vec![Stream::default()]);
+        assert!(matches!(read(&subtitles(), &MP4), Err(Error::Broken { kind: MediaKind::Video, .. })));
+        assert!(matches!(read(&Probe::default(), &Sniffed::Unknown), Err(Error::NotMedia { .. })));
     }
 }

@@ -1,10 +1,8 @@
-//! The ffmpeg command: for work that takes long or makes pictures. Bounded in memory, bytes and standstill; watched while
-//! it runs; whatever happens, neither a process nor a half file is left.
+//! The ffmpeg command: for work that takes long. Jailed; bounded in memory, bytes and standstill; watched while it runs;
+//! whatever happens, neither a process nor a half file is left.
 
 use std::{
-    fs,
-    future::Future,
-    io,
+    fs, io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -25,8 +23,9 @@ use tokio::{
 
 use crate::{
     Config, Error,
-    child::{Ended, Limits, Output, Spawner, describe},
-    probe::DEMUXERS,
+    child::{self, Ended, Held, Limits, Output, Spawner, describe},
+    probe::{DEMUXERS, NICENESS, file_url},
+    process::{Bounds, Walls},
 };
 
 /// How often the folder is looked at.
@@ -35,8 +34,10 @@ const LOOK: Duration = Duration::from_millis(250);
 const MAX_LINE: u64 = 1024;
 /// Files of one run that are counted.
 const MAX_FILES: usize = 10_000;
-/// What stands back for those who wait.
-const NICENESS: i32 = 10;
+/// More than any run opens.
+const MAX_DESCRIPTORS: u64 = 64;
+/// Processes and threads of the user, ours included.
+const MAX_PROCESSES: u64 = 4096;
 /// Why a run was killed.
 const STALLED: &str = "it made no progress";
 const TOO_MUCH: &str = "it wrote too much";
@@ -67,14 +68,23 @@ pub(crate) struct Abilities {
     pub(crate) zscale: bool,
 }
 
+/// Where the program lies: a bare name is looked for in the folders of `PATH`.
+pub(crate) fn find(program: &Path) -> PathBuf {
+    let is_bare = program.components().count() == 1;
+    let folders = std::env::var_os("PATH").filter(|_| is_bare).unwrap_or_default();
+    let found =
+        std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|found| found.is_file());
+    found.unwrap_or_else(|| program.to_owned())
+}
+
 /// Runs the program once, before anything depends on it, the way it will be run.
 pub(crate) async fn check_installed(spawner: &Spawner, config: &Config) -> Result<Abilities, Error> {
     let not_installed = |reason: String| Error::NotInstalled { program: config.ffmpeg.clone(), reason };
-    #[expect(clippy::disallowed_methods, reason = "this room starts the children")]
-    let mut command = Command::new(&config.ffmpeg);
+    let mut command = child::command(&config.ffmpeg);
     command.arg("-version");
     let limits = limits(config, config.probe_timeout, Output::Whole(1 << 20));
-    let ended = spawner.run(command, Stdio::null(), limits).await;
+    let walls = Walls::of_command(config.jail, &config.ffmpeg, None, None)?;
+    let ended = spawner.run(command, Stdio::null(), limits, Held::By(walls)).await;
     match ended.map_err(|error| not_installed(error.to_string()))? {
         Ended::Exited { status, stdout, .. } if status.success() => {
             let text = String::from_utf8_lossy(&stdout);
@@ -92,8 +102,7 @@ pub(crate) async fn check_installed(spawner: &Spawner, config: &Config) -> Resul
 
 /// The command, before its inputs and outputs.
 pub(crate) fn command(config: &Config) -> Command {
-    #[expect(clippy::disallowed_methods, reason = "this room starts the children")]
-    let mut command = Command::new(&config.ffmpeg);
+    let mut command = child::command(&config.ffmpeg);
     command.args(["-nostdin", "-hide_banner", "-v", "error", "-y"]);
     command
 }
@@ -101,47 +110,17 @@ pub(crate) fn command(config: &Config) -> Command {
 /// The options of an input that is a stranger's file.
 pub(crate) fn input(command: &mut Command, path: &Path) {
     command.args(["-protocol_whitelist", "file,pipe", "-format_whitelist", DEMUXERS]);
-    command.arg("-i").arg(crate::probe::file_url(path));
+    command.arg("-i").arg(file_url(path));
 }
 
-/// A run that writes no file: what it prints, up to a bound.
-pub(crate) async fn print(
-    spawner: &Spawner,
-    config: &Config,
-    mut command: Command,
-    stdin: Stdio,
-    most: u64,
-) -> Result<Vec<u8>, Error> {
-    command.arg("pipe:1");
-    let limits = limits(config, config.picture_timeout, Output::Whole(most));
-    match spawner.run(command, stdin, limits).await? {
-        Ended::Exited { status, stdout, .. } if status.success() => Ok(stdout),
-        ended => Err(failure(ended).into()),
-    }
-}
-
-/// A run that writes no file: what it prints, as it comes, is given to `read`.
-pub(crate) async fn stream<T, F: Future<Output = io::Result<T>>>(
-    spawner: &Spawner,
-    config: &Config,
-    mut command: Command,
-    read: impl FnOnce(pipe::Receiver) -> F,
-) -> Result<T, Error> {
-    command.arg("pipe:1");
-    let printed = redirect(&mut command)?;
-    let limits = limits(config, config.picture_timeout, Output::Elsewhere);
-    let (ended, value) = tokio::join!(spawner.run(command, Stdio::null(), limits), read(printed));
-    match ended? {
-        Ended::Exited { status, .. } if status.success() => Ok(value?),
-        ended => Err(failure(ended).into()),
-    }
-}
-
-/// A run that writes into a folder, for as long as it moves. `seconds` is how much there is to do, where known.
+/// A run that reads a file and writes into a folder, for as long as it moves. `seconds` is how much there is to do, where
+/// known.
+#[expect(clippy::too_many_arguments, reason = "one call of one program")]
 pub(crate) async fn work(
     spawner: &Spawner,
     config: &Config,
     mut command: Command,
+    input: &Path,
     folder: &Arc<Folder>,
     max_bytes: u64,
     seconds: Option<f64>,
@@ -149,7 +128,9 @@ pub(crate) async fn work(
 ) -> Result<(), Error> {
     command.current_dir(&folder.path).env("TMPDIR", &folder.path);
     let printed = redirect(&mut command)?;
-    let limits = Limits { file: max_bytes, ..limits(config, config.ffmpeg_timeout, Output::Elsewhere) };
+    let mut limits = limits(config, config.ffmpeg_timeout, Output::Elsewhere);
+    limits.bounds.file = max_bytes;
+    let walls = Walls::of_command(config.jail, &config.ffmpeg, Some(input), Some(&folder.path))?;
     // Milliseconds since the start at which it last moved.
     let (started, moved) = (Instant::now(), AtomicU64::new(0));
     let follow = async {
@@ -180,7 +161,7 @@ pub(crate) async fn work(
         }
     };
     let keep = Arc::clone(folder);
-    match spawner.run_until(command, Stdio::null(), limits, Some(keep), stop).await? {
+    match spawner.run_until(command, Stdio::null(), limits, Held::By(walls), Some(keep), stop).await? {
         Ended::Exited { status, .. } if status.success() => {
             if bytes_in(&folder.path) > max_bytes {
                 return Err(Failure::Killed(TOO_MUCH).into());
@@ -197,11 +178,15 @@ pub(crate) const TELL: [&str; 4] = ["-progress", "pipe:1", "-stats_period", "0.5
 fn limits(config: &Config, time: Duration, output: Output) -> Limits {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     Limits {
-        time,
+        time: Some(time),
         output,
-        cpu_seconds: time.as_secs().saturating_add(1).saturating_mul(cores),
-        memory: config.ffmpeg_memory,
-        file: 0,
+        bounds: Bounds {
+            cpu_seconds: time.as_secs().saturating_add(1).saturating_mul(cores),
+            memory: config.ffmpeg_memory,
+            file: 0,
+            descriptors: MAX_DESCRIPTORS,
+            processes: MAX_PROCESSES,
+        },
         niceness: NICENESS,
     }
 }

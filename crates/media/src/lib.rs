@@ -1,29 +1,28 @@
 //! A file in, facts out; and how MP4 is served as HLS as it lies. Knows no asset, no database, no HTTP.
 //!
-//! Bytes are strangers'. Video and audio meet C code only in a child process that has its own limits and dies with us;
-//! images are decoded by safe Rust with bounds on pixels and memory. What comes back is read by pure functions.
+//! Bytes are strangers'. They meet C code only in a jailed child: one that the media process forks for each file, or an
+//! ffmpeg command. Images are decoded by safe Rust with bounds on pixels and memory. What comes back is read by pure
+//! functions.
 
 mod boxes;
 mod child;
-mod chunks;
 mod facts;
 mod ffmpeg;
-mod heif;
 pub mod hls;
 mod picture;
 mod plan;
 mod prepare;
 mod probe;
-mod score;
+#[doc(hidden)]
+pub mod process;
+mod reader;
+mod served;
 mod shape;
 mod sniff;
 mod still;
 mod storyboard;
 mod thumbnail;
 mod timing;
-mod walls;
-mod wave;
-mod whole;
 
 use std::{
     path::{Path, PathBuf},
@@ -36,20 +35,25 @@ use tokio::sync::Semaphore;
 
 pub use ffmpeg::Failure;
 pub use plan::{How, Need, Plan, Track, because};
+pub use process::Jail;
 pub use sniff::{SNIFF_LEN, Sniffed, sniff};
 pub use storyboard::Storyboard;
 
 /// How files are looked at.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The program that reads video and audio.
-    pub ffprobe: PathBuf,
-    /// The program that transcodes and makes pictures.
+    /// The media process: a program of ours that reads video and audio.
+    pub reader: PathBuf,
+    /// The program that transcodes.
     pub ffmpeg: PathBuf,
+    /// How children are kept.
+    pub jail: Jail,
     /// The most files looked at at once; further ones wait their turn. At least 1.
     pub probes: usize,
     /// The longest one file may take.
     pub probe_timeout: Duration,
+    /// The most bytes of address space a child of the media process may take.
+    pub reader_memory: u64,
     /// The most pixels of an image that is decoded.
     pub max_image_pixels: u64,
     /// The most bytes that all decoders of images together may take; further ones wait.
@@ -67,10 +71,12 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            ffprobe: "ffprobe".into(),
+            reader: reader::beside(),
             ffmpeg: "ffmpeg".into(),
+            jail: Jail::default(),
             probes: 2,
             probe_timeout: Duration::from_secs(30),
+            reader_memory: 4 << 30,
             max_image_pixels: 100_000_000,
             max_image_memory: 512 << 20,
             picture_timeout: Duration::from_secs(120),
@@ -98,14 +104,6 @@ pub struct Facts {
     pub technical: TechnicalMetadata,
 }
 
-impl Facts {
-    /// For a file whose duration is known only once it was read to its end.
-    fn set_duration(&mut self, seconds: Option<f64>) {
-        self.duration =
-            seconds.filter(|seconds| *seconds > 0.0).map(|seconds| (seconds * 1000.0).round() / 1000.0);
-    }
-}
-
 /// Why a file cannot be told.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -124,7 +122,7 @@ pub enum Error {
         mime: String,
     },
     /// The program is not there or does not run. No file's fault.
-    #[error("{} cannot be run: {reason}; install ffmpeg, or say where it is", program.display())]
+    #[error("{} cannot be run: {reason}; it is installed beside reelhouse, ffmpeg as a package", program.display())]
     NotInstalled {
         /// The program.
         program: PathBuf,
@@ -134,6 +132,9 @@ pub enum Error {
     /// A run of ffmpeg did not give what it should.
     #[error("ffmpeg: {0}")]
     Ffmpeg(#[from] Failure),
+    /// The jail was required, and something of it is missing. No file's fault.
+    #[error("the jail that is required is not there: {0}")]
+    NoJail(String),
     /// A child could not be started or awaited. No file's fault.
     #[error("a media child failed: {0}")]
     Child(#[from] std::io::Error),
@@ -144,23 +145,35 @@ pub enum Error {
 pub struct Media {
     config: Arc<Config>,
     spawner: child::Spawner,
+    reader: reader::Reader,
     turns: Arc<Semaphore>,
     image_memory: picture::Memory,
     abilities: ffmpeg::Abilities,
+    trial: process::Trial,
 }
 
 impl Media {
-    /// Makes the tools ready and sees that they run.
+    /// Makes the tools ready and sees that they run, and how children are kept.
     ///
     /// # Errors
-    /// [`Error::NotInstalled`] when they do not.
+    /// [`Error::NotInstalled`] when they do not, [`Error::NoJail`] when they are not kept as required.
     pub async fn start(config: Config) -> Result<Self, Error> {
+        let config = Config { ffmpeg: ffmpeg::find(&config.ffmpeg), ..config };
         let spawner = child::Spawner::start()?;
-        let probe = probe::check_installed(&spawner, &config);
-        let (_, abilities) = tokio::try_join!(probe, ffmpeg::check_installed(&spawner, &config))?;
+        let reader = reader::Reader::start(spawner.clone(), &config.reader, config.jail);
+        let trial = reader.try_out(&config);
+        let (trial, abilities) = tokio::try_join!(trial, ffmpeg::check_installed(&spawner, &config))?;
+        if config.jail == Jail::Require && !trial.holds() {
+            return Err(Error::NoJail(trial.to_string()));
+        }
         let turns = Arc::new(Semaphore::new(config.probes.max(1)));
         let image_memory = picture::Memory::new(config.max_image_memory);
-        Ok(Self { config: Arc::new(config), spawner, turns, image_memory, abilities })
+        Ok(Self { config: Arc::new(config), spawner, reader, turns, image_memory, abilities, trial })
+    }
+
+    /// How children are kept: what the kernel gives, and what a child could do when it tried.
+    pub fn jail(&self) -> &process::Trial {
+        &self.trial
     }
 
     /// Looks at a whole file, given what its first bytes said. Waits its turn.
@@ -176,12 +189,9 @@ impl Media {
                 picture::examine(path, mime, &self.config, &self.image_memory).await
             }
             Sniffed::Media { kind: MediaKind::Image, .. } => {
-                heif::examine(&self.spawner, &self.config, path).await
+                probe::examine_image(&self.reader, &self.config, path).await
             }
-            sniffed => {
-                let index = whole::check(path, &sniffed).await?;
-                probe::examine(&self.spawner, &self.config, path, &sniffed, index).await
-            }
+            sniffed => probe::examine(&self.reader, &self.config, path, &sniffed).await,
         }
     }
 }

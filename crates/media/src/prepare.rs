@@ -48,7 +48,7 @@ impl Media {
     ) -> Result<(), Error> {
         let source = std::path::absolute(source)?;
         let seconds = facts.video_duration_seconds.or(facts.audio_duration_seconds);
-        let timing = timing::measure(&self.spawner, &self.config, &source, seconds).await?;
+        let timing = timing::measure(&self.reader, &self.config, &source, seconds).await?;
         let parent = out.parent().unwrap_or_else(|| Path::new("."));
         let folder = Folder::create_in(parent)?;
         let made = folder.path().join("made.mp4");
@@ -62,10 +62,10 @@ impl Media {
         ffmpeg::input(&mut command, &source);
         command.args(arguments(facts, plan, &timing, self.abilities)?).arg(file_url(&made));
         let (spawner, config) = (&self.spawner, &self.config);
-        ffmpeg::work(spawner, config, command, &folder, max_bytes, timing.seconds, progress).await?;
+        ffmpeg::work(spawner, config, command, &source, &folder, max_bytes, timing.seconds, progress).await?;
         self.see(&made, plan).await?;
         if matches!(plan.video, Some(Track { how: How::Copy, .. })) {
-            let timing = timing::measure(&self.spawner, &self.config, &made, timing.seconds).await?;
+            let timing = timing::measure(&self.reader, &self.config, &made, timing.seconds).await?;
             if begin_apart(&timing) {
                 return Err(Failure::NoResult("its tracks begin apart".to_owned()).into());
             }

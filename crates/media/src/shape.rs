@@ -1,5 +1,5 @@
-//! How a video's pictures become ready to be shown, as filters of ffmpeg: upright (ffmpeg does that itself), square
-//! pixels, progressive, SDR. Pure.
+//! How a video's pictures are shown: upright, with square pixels, progressive, SDR; and how ffmpeg's filters make them
+//! so. Pure.
 
 use reelhouse_api::{Resolution, TechnicalMetadata, VideoStream};
 
@@ -38,37 +38,18 @@ pub(crate) fn pixel_aspect(stream: &VideoStream) -> f64 {
     aspect.filter(is_seen).unwrap_or(1.0)
 }
 
-pub(crate) fn is_interlaced(stream: &VideoStream) -> bool {
+/// Half pictures.
+pub fn is_interlaced(stream: &VideoStream) -> bool {
     stream.scan_type.as_deref() == Some("interlaced")
 }
 
-pub(crate) fn is_hdr(stream: &VideoStream) -> bool {
+/// Brighter than screens of old.
+pub fn is_hdr(stream: &VideoStream) -> bool {
     matches!(stream.color_transfer.as_deref(), Some("smpte2084" | "arib-std-b67"))
 }
 
-/// Filters for single frames: each alone, without its neighbours, small and as RGB.
-pub(crate) fn single_frames(stream: &VideoStream, size: Resolution, abilities: Abilities) -> String {
-    let mut filters = Vec::new();
-    if is_interlaced(stream) {
-        // The one deinterlacer that looks at nothing but the frame itself.
-        filters.push("estdif=mode=frame".to_owned());
-    }
-    let Resolution { width, height } = size;
-    if is_hdr(stream) {
-        filters.push(format!("scale={width}:{height}:flags=bicubic"));
-        filters.push(tone_map(stream, abilities));
-        filters.push("scale=in_color_matrix=bt709".to_owned());
-    } else {
-        let range = if stream.color_range.as_deref() == Some("pc") { ":in_range=pc" } else { "" };
-        let matrix = matrix(stream);
-        filters.push(format!("scale={width}:{height}:flags=bicubic:in_color_matrix={matrix}{range}"));
-    }
-    filters.push("setsar=1,format=rgb24".to_owned());
-    filters.join(",")
-}
-
-/// The matrix of a track, for the scaler. Where it is not said, its size tells, as for every player.
-pub(crate) fn matrix(stream: &VideoStream) -> &'static str {
+/// The matrix of a track, in the scaler's words. Where it is not said, its size tells, as for every player.
+pub fn matrix(stream: &VideoStream) -> &'static str {
     match stream.color_space.as_deref() {
         Some("bt709") => "bt709",
         Some("smpte170m" | "bt470bg") => "smpte170m",

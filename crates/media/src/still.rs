@@ -30,7 +30,10 @@ pub(crate) fn from_file(
 }
 
 /// Makes a decoded image small and ready.
-pub(crate) fn show(
+///
+/// # Errors
+/// The scaler's, for the log.
+pub fn show(
     image: DynamicImage,
     orientation: Orientation,
     profile: Option<&[u8]>,
@@ -86,7 +89,7 @@ fn to_srgb(image: &mut RgbImage, profile: &[u8]) {
 }
 
 /// Sizes, and how they fit.
-pub(crate) trait Fit {
+pub trait Fit {
     /// The largest size of these proportions inside a bound; never larger than it is.
     fn fitted(self, within: Resolution) -> Resolution;
 }

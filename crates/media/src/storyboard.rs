@@ -3,15 +3,15 @@
 use std::{
     fmt::Write,
     path::{Path, PathBuf},
-    process::Stdio,
 };
 
 use image::{Rgb, RgbImage, imageops};
 use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
 
 use crate::{
-    Error, Failure, Media, ffmpeg,
+    Error, Media,
     probe::broken,
+    process::{Request, Tiles},
     shape,
     still::{self, Fit},
 };
@@ -43,7 +43,7 @@ impl Media {
     /// Writes the sheets of a video's storyboard into a folder, and says which tile is when.
     ///
     /// # Errors
-    /// [`Error::Broken`] for what has no picture or no length, [`Error::Ffmpeg`] when no frame can be had.
+    /// [`Error::Broken`] for what has no picture or no length, or when no frame can be had.
     pub async fn storyboard(
         &self,
         source: &Path,
@@ -58,24 +58,18 @@ impl Media {
         let every = f64::max(EVERY, seconds / MOST);
         let count = (seconds / every).ceil().clamp(1.0, MOST) as usize;
 
-        let filters = shape::single_frames(stream, size, self.abilities);
-        let index = stream.index.unwrap_or_default();
-        let tiles = Tiles { source, index, filters, size, every: Some(every), count };
-        let quick = self.tiles(&tiles, true).await;
-        let mut frames = match quick {
-            // Keyframes further apart than tiles: each of them would be seen several times.
-            Ok(frames) if distinct(&frames) * 2 < count && seconds <= PATIENCE => {
-                self.tiles(&tiles, false).await.unwrap_or(frames)
-            }
-            Ok(frames) => frames,
-            Err(_) => self.tiles(&tiles, false).await?,
-        };
-        if frames.is_empty() {
-            // A picture too short for the middle of its first tile: then its first frame.
-            frames = self.tiles(&Tiles { every: None, count: 1, ..tiles }, false).await?;
+        let request = Request::Tiles(Tiles {
+            stream: stream.clone(),
+            size,
+            every,
+            count,
+            patient: seconds <= PATIENCE,
+        });
+        let mut frames = self.pictures(source, MediaKind::Video, request, count).await?;
+        let last = frames.last().cloned().ok_or_else(|| refused("no frame decodes"))?;
+        if (last.width(), last.height()) != (size.width, size.height) {
+            return Err(refused("tiles of another size than was asked"));
         }
-        let last = frames.last().cloned();
-        let last = last.ok_or_else(|| Failure::NoResult("no frame decodes".to_owned()))?;
         // After its last keyframe, and where the picture ends early, the last one stays.
         frames.resize(count, last);
         let vtt = vtt(frames.len(), every, seconds, size);
@@ -90,45 +84,6 @@ impl Media {
         let sheets = written.await.map_err(std::io::Error::other)??;
         Ok(Storyboard { sheets, vtt })
     }
-
-    /// One frame for each tile; the last ones may be missing.
-    async fn tiles(&self, tiles: &Tiles<'_>, only_keyframes: bool) -> Result<Vec<RgbImage>, Error> {
-        let Tiles { source, index, filters, size, every, count } = tiles;
-        let mut command = ffmpeg::command(&self.config);
-        if only_keyframes {
-            // What is not read at all is quickest.
-            command.args(["-skip_frame", "nokey", "-discard", "nokey"]);
-        }
-        ffmpeg::input(&mut command, source);
-        command.args(["-map", &format!("0:{index}"), "-frames:v", &count.to_string()]);
-        // A tile shows the middle of its time; before anything is scaled, for most frames are thrown away.
-        let picked = match every {
-            Some(every) => format!("fps=fps=1/{every:.6}:start_time=0:round=near,{filters}"),
-            None => filters.clone(),
-        };
-        command.args(["-vf", &picked, "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24"]);
-        let bytes = u64::from(size.width) * u64::from(size.height) * 3;
-        let most = bytes * (*count as u64 + 1);
-        let printed = ffmpeg::print(&self.spawner, &self.config, command, Stdio::null(), most).await?;
-        let frames = printed.chunks_exact(usize::try_from(bytes).unwrap_or(usize::MAX));
-        Ok(frames.filter_map(|pixels| RgbImage::from_raw(size.width, size.height, pixels.to_vec())).collect())
-    }
-}
-
-struct Tiles<'a> {
-    source: &'a Path,
-    index: u32,
-    filters: String,
-    size: Resolution,
-    /// Seconds from one frame to the next; `None` for the first alone.
-    every: Option<f64>,
-    count: usize,
-}
-
-/// Frames that are not the one before once more.
-fn distinct(frames: &[RgbImage]) -> usize {
-    let repeated = frames.windows(2).filter(|two| two[0].as_raw() == two[1].as_raw()).count();
-    frames.len() - repeated
 }
 
 /// The last sheet is no higher than it must be.

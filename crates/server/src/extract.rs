@@ -14,6 +14,8 @@ use crate::{App, error::Error};
 
 /// The header a key comes in.
 const API_KEY: &str = "x-api-key";
+/// The header that makes two requests one.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// A caller with a valid key.
 #[derive(Debug)]
@@ -57,7 +59,8 @@ impl FromRequestParts<App> for MayUpload {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let MayWrite(caller) = MayWrite::from_request_parts(parts, app).await?;
-        let admission = app.service.admit_upload(&caller).await?;
+        let admission =
+            app.service.admit_upload(&caller, parts.headers.contains_key(IDEMPOTENCY_KEY)).await?;
         Ok(Self { caller, admission })
     }
 }
@@ -136,6 +139,6 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
 
 /// The `Idempotency-Key` of a request of this kind, if it has one.
 pub(crate) fn idempotency_key(kind: &str, headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Fault> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     IdempotencyKey::parse(kind, &String::from_utf8_lossy(value.as_bytes())).map(Some)
 }

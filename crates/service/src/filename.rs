@@ -36,8 +36,7 @@ fn field_name(field: &str) -> Result<String, Fault> {
 
 /// Without control characters (newlines and NUL among them) and without the marks that reorder text around them.
 fn printable(name: &str) -> String {
-    let reorders =
-        |c: char| matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}');
+    let reorders = |c: char| matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}' | '\u{061C}' | '\u{2028}' | '\u{2029}');
     name.chars().filter(|c| !c.is_control() && !reorders(*c)).collect::<String>().trim().to_owned()
 }
 

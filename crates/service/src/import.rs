@@ -11,7 +11,7 @@ use reelhouse_fetch::{Fetched, Fetcher, PublicUrl, Resume, Validator, playlist};
 use reelhouse_store::{ImportRecord, StagingFile};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use crate::{
@@ -26,6 +26,8 @@ use crate::{
 const RESUMES: u32 = 2;
 /// The most bytes of a playlist that are read to see whether it is live.
 const MAX_PLAYLIST: usize = 1 << 20;
+/// Longest time without a byte of a playlist that another one names.
+const PLAYLIST_TIME: Duration = Duration::from_secs(5);
 const PLAYLIST_MIME: &str = "application/vnd.apple.mpegurl";
 
 /// How imports behave.
@@ -125,11 +127,24 @@ impl Service {
         if let Some(answer) = self.replay(caller, claim.as_ref()).await? {
             return Ok(answer);
         }
-        let slot = self.imports.slot(&caller.account).await?;
-        let fetched = self.imports.fetcher.get(&parsed, None).await.map_err(|error| fault_of(&error, url))?;
-        new.part_filename = fetched.filename.clone();
-        let transfer = self.transfer(&parsed, url, fetched, until).await?;
-        drop(slot);
+        let begun = async {
+            let slot = self.imports.slot(&caller.account).await?;
+            let fetched = self.imports.fetcher.get(&parsed, None).await;
+            Ok::<_, Error>((slot, fetched.map_err(|error| fault_of(&error, url))?))
+        };
+        let transfer = match timeout_at(until, begun).await {
+            Ok(begun) => {
+                let (_slot, fetched) = begun?;
+                self.check_quota(caller, fetched.total.unwrap_or(0)).await?;
+                new.part_filename = fetched.filename.clone();
+                self.transfer(&parsed, url, fetched, until).await?
+            }
+            // It waited for its turn, or for the origin.
+            Err(_) => {
+                new.part_filename = parsed.filename();
+                Transfer::GoesOn(self.begin_import(Some(0)).await?, None, None)
+            }
+        };
         match transfer {
             Transfer::Whole(upload) => {
                 let filename = filename::choose(new.filename.as_deref(), new.part_filename.as_deref())?;
@@ -161,6 +176,8 @@ impl Service {
         let mut resumes = 0;
         loop {
             if fetched.from != upload.size() {
+                // Its room first: nobody waits for room who holds some.
+                drop(upload);
                 upload = self.begin_import(fetched.total).await?;
                 head = Head::default();
             }
@@ -183,6 +200,9 @@ impl Service {
                         return Ok(Transfer::Whole(upload));
                     }
                     Ok(Err(error)) => break error,
+                    Err(_) if head.is_playlist() => {
+                        return Err(self.playlist_fault(&head, &fetched.url).await.into());
+                    }
                     Err(_) if upload.is_refused() => return Err(upload.into_fault().into()),
                     Err(_) => return Ok(Transfer::GoesOn(upload, fetched.validator, fetched.total)),
                 }
@@ -197,12 +217,11 @@ impl Service {
                 return Err(fault_of(&broke_off, given).into());
             }
             let resume = resume(upload.size(), fetched.validator.as_ref(), fetched.total);
-            fetched = self
-                .imports
-                .fetcher
-                .get(url, resume.as_ref())
-                .await
-                .map_err(|error| fault_of(&error, given))?;
+            let (validator, total) = (fetched.validator.take(), fetched.total);
+            fetched = match timeout_at(until, self.imports.fetcher.get(url, resume.as_ref())).await {
+                Ok(again) => again.map_err(|error| fault_of(&error, given))?,
+                Err(_) => return Ok(Transfer::GoesOn(upload, validator, total)),
+            };
         }
     }
 
@@ -227,7 +246,7 @@ impl Service {
         let Ok(url) = base.join(reference) else { return false };
         let Ok(mut fetched) = self.imports.fetcher.get(&url, None).await else { return false };
         let mut text = Vec::new();
-        while let Ok(Some(bytes)) = fetched.chunk().await {
+        while let Ok(Ok(Some(bytes))) = timeout(PLAYLIST_TIME, fetched.chunk()).await {
             text.extend_from_slice(&bytes);
             if text.len() > MAX_PLAYLIST {
                 break;

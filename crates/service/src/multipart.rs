@@ -11,8 +11,8 @@ use reelhouse_api::{
 use reelhouse_store::{ChunkRecord, IncomingChunk, RepeatedChunk, Reported, Slot, UploadSession};
 
 use crate::{
-    Caller, IdempotencyKey, KeptMetadata, MediaScope, NewAsset, Service, error::Result, filename,
-    idempotency::Claim, turns::Turn,
+    Caller, Error, IdempotencyKey, KeptMetadata, MediaScope, NewAsset, Service, error::Result, filename,
+    idempotency::Claim,
 };
 
 /// How long an upload can go on, in milliseconds.
@@ -238,7 +238,7 @@ impl Service {
             Reported::Differs(chunk) => {
                 return Err(wrong(chunk, "arrived with another ETag than the proof says").into());
             }
-            Reported::Closed => return Err(self.not_active(&session).into()),
+            Reported::Closed => return Err(self.closed(id).await),
         };
         self.jobs_pushed();
         let (completed, _) = self.store.completed_chunks(&session).await?;
@@ -272,15 +272,19 @@ impl Service {
             return Err(wrong_size(index, len, declared.to_string()).into());
         }
         let turn = self.chunk_turns.wait((id, index)).await;
-        let blobs = self.store.blobs();
+        // The turn ends when nothing can be written any more, also when the client is gone before.
+        let (blobs, asset, held) = (self.store.blobs(), session.asset_id, Box::new(turn));
         let bytes = match self.store.slot(&session, index, self.clock.now_ms()).await? {
-            Slot::Empty => ChunkBytes::New(blobs.write_incoming(session.asset_id, offset).await?),
+            Slot::Empty => blobs.write_incoming(asset, offset, held).await?.map(ChunkBytes::New),
             Slot::Received(etag) | Slot::Completed(etag) => {
-                ChunkBytes::Again(blobs.repeat_incoming(session.asset_id, offset).await?, etag)
+                let repeated = blobs.repeat_incoming(asset, offset, held).await?;
+                repeated.map(|chunk| ChunkBytes::Again(chunk, etag))
             }
-            Slot::Closed => return Err(self.not_active(&session).into()),
+            Slot::Closed => return Err(self.closed(id).await),
         };
-        Ok(ChunkUpload { service: self.clone(), session, index, len, arrived: 0, bytes, _turn: turn })
+        // Deleted, or decided, this moment.
+        let bytes = bytes.ok_or(Fault::UploadUrlInvalid)?;
+        Ok(ChunkUpload { service: self.clone(), session, index, len, arrived: 0, bytes })
     }
 
     async fn session(&self, caller: &Caller, id: UploadId) -> Result<UploadSession> {
@@ -297,6 +301,15 @@ impl Service {
         match session.status {
             UploadStatus::Active if !session.is_open(self.clock.now_ms()) => UploadStatus::Expired,
             status => status,
+        }
+    }
+
+    /// Why an upload takes nothing any more, as it stands now.
+    async fn closed(&self, id: UploadId) -> Error {
+        match self.store.upload_of_any(id).await {
+            Ok(Some(session)) => self.not_active(&session).into(),
+            Ok(None) => Fault::UploadUrlInvalid.into(),
+            Err(error) => error.into(),
         }
     }
 
@@ -331,7 +344,6 @@ pub struct ChunkUpload {
     len: u64,
     arrived: u64,
     bytes: ChunkBytes,
-    _turn: Turn<(UploadId, u64)>,
 }
 
 #[derive(Debug)]
@@ -366,7 +378,7 @@ impl ChunkUpload {
     async fn rewrite(&mut self) -> Result<()> {
         let now_ms = self.service.clock.now_ms();
         match self.service.store.empty_slot(&self.session, self.index, now_ms).await? {
-            Slot::Closed => return Err(self.service.not_active(&self.session).into()),
+            Slot::Closed => return Err(self.service.closed(self.session.id).await),
             Slot::Completed(_) => return Err(Fault::ChunkCompleted { chunk_index: self.index }.into()),
             Slot::Empty | Slot::Received(_) => {}
         }
@@ -389,17 +401,17 @@ impl ChunkUpload {
         {
             self.rewrite().await?;
         }
-        let Self { service, session, index, bytes, _turn, .. } = self;
+        let Self { service, session, index, bytes, .. } = self;
         let chunk = match bytes {
             ChunkBytes::Again(_, etag) => return Ok(etag),
             ChunkBytes::New(chunk) => chunk,
-            ChunkBytes::Broken => return Err(service.not_active(&session).into()),
+            ChunkBytes::Broken => return Err(service.closed(session.id).await),
         };
         let etag = chunk.seal().await?.chars().take(ETAG).collect::<String>();
         if service.store.record_chunk(session.id, index, &etag, service.clock.now_ms()).await? {
             Ok(etag)
         } else {
-            Err(service.not_active(&session).into())
+            Err(service.closed(session.id).await)
         }
     }
 }

@@ -6,14 +6,18 @@ use reelhouse_store::AccountRecord;
 use crate::{Admission, Caller, Service, error::Result};
 
 impl Service {
-    /// Lets an upload begin, after a wait if the account is ahead of its rate. `None` where no rate holds.
+    /// Lets an upload begin, after a wait if the account is ahead of its rate. `None` where no rate holds. `keyed` says that
+    /// it may be one that was answered before.
     ///
     /// # Errors
     /// [`Fault::TooManyRequests`] when the wait would be too long, [`Fault::UsageLimitExceeded`] when the account's
     /// quota is reached already.
-    pub async fn admit_upload(&self, caller: &Caller) -> Result<Option<Admission>> {
+    pub async fn admit_upload(&self, caller: &Caller, keyed: bool) -> Result<Option<Admission>> {
         let admission = self.upload_rates.admit(&caller.account).await?;
-        self.check_quota(caller, 1).await?;
+        // Whoever asks again for an answer is told it, also at the quota.
+        if !keyed {
+            self.check_quota(caller, 1).await?;
+        }
         Ok(admission)
     }
 
@@ -23,6 +27,9 @@ impl Service {
     /// [`Fault::UsageLimitExceeded`] when it has not.
     pub(crate) async fn check_quota(&self, caller: &Caller, bytes: u64) -> Result<()> {
         let account = self.store.account(&caller.account).await?;
+        // What is still arriving will have to fit, too.
+        let arriving = self.store.arriving_bytes(&caller.account).await?;
+        let bytes = bytes.saturating_add(arriving);
         account.and_then(|account| reached(&account, bytes)).map_or(Ok(()), |fault| Err(fault.into()))
     }
 

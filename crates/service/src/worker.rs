@@ -136,9 +136,9 @@ impl Service {
 
     async fn until_next_job(&self, lane: Lane) -> Duration {
         let due = self.store.next_job_due(lane).await.ok().flatten();
-        let wait =
-            due.map_or(POLL, |due| Duration::from_millis((due - self.clock.now_ms()).max(1).unsigned_abs()));
-        wait.min(POLL)
+        // One that is due and was not to be had waits for another of its account to end.
+        let wait = due.map(|due| due.saturating_sub(self.clock.now_ms())).filter(|wait| *wait > 0);
+        wait.map_or(POLL, |wait| Duration::from_millis(wait.unsigned_abs())).min(POLL)
     }
 
     /// Leases of workers that died, wherever they were.

@@ -27,10 +27,15 @@ enum Disk {
     Broken,
 }
 
+/// What a writer keeps from others for as long as it may still write: until its last write is done, also when nobody waits for
+/// it any more.
+pub type Held = Box<dyn std::fmt::Debug + Send>;
+
 /// The file, and what was written to it.
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) file: File,
+    held: Held,
     pub(crate) hasher: Box<blake3::Hasher>,
     offset: u64,
     pub(crate) size: u64,
@@ -51,13 +56,20 @@ impl Writer {
 
 impl Appender {
     /// Writes from `offset` on.
-    pub(crate) fn at(file: File, offset: u64) -> Self {
-        Self::behind(file, offset, Box::default(), 0)
+    pub(crate) fn at(file: File, held: Held, offset: u64) -> Self {
+        Self::behind(file, held, offset, Box::default(), 0)
     }
 
     /// Goes on behind `size` bytes from `offset` on, which `hasher` has seen.
-    pub(crate) fn behind(file: File, offset: u64, hasher: Box<blake3::Hasher>, size: u64) -> Self {
-        Self { batch: Vec::new(), disk: Disk::Idle(Writer { file, hasher, offset, size, spare: Vec::new() }) }
+    pub(crate) fn behind(
+        file: File,
+        held: Held,
+        offset: u64,
+        hasher: Box<blake3::Hasher>,
+        size: u64,
+    ) -> Self {
+        let writer = Writer { file, held, hasher, offset, size, spare: Vec::new() };
+        Self { batch: Vec::new(), disk: Disk::Idle(writer) }
     }
 
     /// Takes the next bytes. Waits only when the disk is a whole batch behind.
@@ -125,15 +137,10 @@ impl Appender {
     /// When a write failed, or the file cannot be cut.
     pub(crate) async fn restart(&mut self) -> Result<()> {
         self.batch.clear();
-        let Writer { file, .. } = self.writer().await?;
+        let Writer { file, held, spare, .. } = self.writer().await?;
         let cut = move || {
-            file.set_len(0).map(|()| Writer {
-                file,
-                hasher: Box::default(),
-                offset: 0,
-                size: 0,
-                spare: Vec::new(),
-            })
+            file.set_len(0)?;
+            Ok(Writer { file, held, hasher: Box::default(), offset: 0, size: 0, spare })
         };
         self.disk = Disk::Writing(tokio::task::spawn_blocking(cut));
         Ok(())

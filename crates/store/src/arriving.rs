@@ -51,7 +51,7 @@ impl Store {
     /// Makes a whole, flushed incoming file the original of its asset, which is ready from then on, and what was made of it
     /// already its derivative, and ends the job. False when the job is no longer the worker's; then nothing of it shows.
     ///
-    /// Files are moved before the commit. A crash in between is mended by the job's next attempt, which takes it back.
+    /// Files are moved before the commit. A crash in between is mended by the job's next attempt, which finds them there.
     ///
     /// # Errors
     /// When the database or the folder fails, or the account's quota is reached.
@@ -124,6 +124,24 @@ impl Store {
         tx.commit().await?;
         self.remove_failed(job.asset_id).await?;
         Ok(true)
+    }
+
+    /// Bytes that the account's arriving assets will have, as far as it is known.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn arriving_bytes(&self, account: &str) -> Result<u64> {
+        let bytes: i64 = sqlx::query_scalar(
+            "SELECT COALESCE((SELECT SUM(total_size) FROM upload_session JOIN asset ON asset.id = asset_id
+                              WHERE upload_session.account = $1 AND upload_session.status IN ('active', 'completed')
+                                AND asset.status = 'processing'), 0)
+                  + COALESCE((SELECT SUM(MAX(COALESCE(total, 0), received)) FROM import
+                              JOIN asset ON asset.id = asset_id WHERE asset.account = $1), 0)",
+        )
+        .bind(account)
+        .fetch_one(self.db.readers())
+        .await?;
+        Ok(bytes.unsigned_abs())
     }
 
     /// Removes the bytes of assets that failed. Their rows stay and say why.

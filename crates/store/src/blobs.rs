@@ -121,6 +121,11 @@ impl Blobs {
         sync_parent(&target)
     }
 
+    /// Makes it durable that a blob is where it is.
+    pub(crate) fn sync_place(&self, key: &BlobKey) -> Result<()> {
+        sync_parent(&self.path(key))
+    }
+
     /// Removes a blob, durably; fine when it is not there.
     pub(crate) async fn remove(&self, key: BlobKey) -> Result<()> {
         let path = self.path(&key);

@@ -104,3 +104,30 @@ impl Db {
 fn newest_known() -> i64 {
     MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_database_can_be_written_again_once_there_is_room() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let db = Db::open(&folder.path().join("db")).await.unwrap();
+        let insert = "INSERT INTO secret (name, value) VALUES ($1, hex(zeroblob(10000)))";
+        let mut tx = db.write().await.unwrap();
+        // Full, as far as this connection is concerned.
+        sqlx::query("PRAGMA max_page_count = 1").execute(&mut *tx).await.unwrap();
+        let mut full = Ok(());
+        for n in 0..1000 {
+            full = sqlx::query(insert).bind(format!("{n}")).execute(&mut *tx).await.map(drop);
+            if full.is_err() {
+                break;
+            }
+        }
+        assert!(full.unwrap_err().to_string().contains("full"));
+        drop(tx);
+        let mut tx = db.write().await.unwrap();
+        sqlx::query(insert).bind("after").execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+}

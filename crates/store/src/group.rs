@@ -11,6 +11,8 @@ const MOST: usize = 128;
 /// As many more may wait to be taken into the next before asking waits itself.
 const WAITING: usize = 1024;
 
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
 /// What one wants written. It may be run more than once, each time in a transaction that knows nothing of the time before.
 type Work = Box<dyn for<'c> Fn(&'c mut SqliteConnection) -> BoxFuture<'c, Result<()>> + Send + Sync>;
 
@@ -73,7 +75,18 @@ async fn try_commit(writer: &SqlitePool, members: &[Member]) -> Result<()> {
 
 /// A transaction that writes, now: BEGIN IMMEDIATE, so that it never fails half way for the lock.
 pub(crate) async fn begin(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>> {
-    Ok(writer.begin_with("BEGIN IMMEDIATE").await?)
+    match writer.begin_with(BEGIN).await {
+        // A full disk makes SQLite end the transaction by itself, behind the driver's back: the connection is of no use any
+        // more.
+        Err(sqlx::Error::InvalidSavePointStatement) => {
+            tracing::warn!(
+                "a connection to the database ended its transaction by itself; a new one takes its place"
+            );
+            drop(writer.acquire().await?.detach());
+            Ok(writer.begin_with(BEGIN).await?)
+        }
+        begun => Ok(begun?),
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! the original.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{File, OpenOptions},
     io,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::PathBuf,
@@ -12,7 +12,7 @@ use std::{
 use reelhouse_api::AssetId;
 
 use crate::{
-    appender::{Appender, BATCH, Writer},
+    appender::{Appender, BATCH, Held, Writer},
     blobs::{BlobKey, Blobs, blocking},
     error::{During, Error, Result},
     staging::StagingFile,
@@ -102,6 +102,7 @@ impl IncomingChunk {
 #[derive(Debug)]
 pub struct RepeatedChunk {
     seen: Seen,
+    held: Held,
     offset: u64,
     batch: Vec<u8>,
 }
@@ -155,9 +156,9 @@ impl RepeatedChunk {
     /// # Errors
     /// When a write failed.
     pub async fn rewrite(self) -> Result<IncomingChunk> {
-        let Self { seen: Seen { file, hasher, size }, offset, batch } = self;
+        let Self { seen: Seen { file, hasher, size }, held, offset, batch } = self;
         let file = file.try_clone().during("opening an upload")?;
-        let mut chunk = IncomingChunk { appender: Appender::behind(file, offset, hasher, size) };
+        let mut chunk = IncomingChunk { appender: Appender::behind(file, held, offset, hasher, size) };
         chunk.push(&batch).await?;
         Ok(chunk)
     }
@@ -165,58 +166,90 @@ impl RepeatedChunk {
 
 impl Blobs {
     /// Goes on with an asset's incoming file behind its first `received` bytes, or as many as there are; the rest of it is
-    /// dropped. Returns where it stands.
+    /// dropped. Returns where it stands; `None` when the file is whole and was moved already.
     ///
     /// # Errors
     /// When another writer holds it, or it cannot be opened and read.
-    pub async fn resume_incoming(&self, asset: AssetId, received: u64) -> Result<(IncomingFile, u64)> {
+    pub async fn resume_incoming(
+        &self,
+        asset: AssetId,
+        received: u64,
+    ) -> Result<Option<(IncomingFile, u64)>> {
         let blobs = self.clone();
         blocking(move || {
-            blobs.take_back(asset)?;
-            let file = blobs.open_incoming(asset)?;
+            let Some(file) = blobs.open_incoming(asset)? else { return Ok(None) };
             file.try_lock().map_err(io::Error::from).during("an upload has another writer still")?;
             let found = file.metadata().during("looking at an upload")?.len();
             let size = received.min(found);
             file.set_len(size).during("dropping what is not sure of an upload")?;
             let hasher = hash(&file, size)?;
-            Ok((IncomingFile { appender: Appender::behind(file, 0, hasher, size) }, size))
+            // The lock is the file's own.
+            let appender = Appender::behind(file, Box::new(()), 0, hasher, size);
+            Ok(Some((IncomingFile { appender }, size)))
         })
         .await
     }
 
-    /// Begins to write a piece of an asset's incoming file at `offset`.
+    /// Begins to write a piece of an asset's incoming file at `offset`; `held` is dropped when nothing is written any more.
+    /// `None` when the asset is not arriving.
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub async fn write_incoming(&self, asset: AssetId, offset: u64) -> Result<IncomingChunk> {
+    pub async fn write_incoming(
+        &self,
+        asset: AssetId,
+        offset: u64,
+        held: Held,
+    ) -> Result<Option<IncomingChunk>> {
         let blobs = self.clone();
         let file = blocking(move || blobs.open_incoming(asset)).await?;
-        Ok(IncomingChunk { appender: Appender::at(file, offset) })
+        Ok(file.map(|file| IncomingChunk { appender: Appender::at(file, held, offset) }))
     }
 
-    /// Begins to compare a piece of an asset's incoming file at `offset` with what comes again.
+    /// Begins to compare a piece of an asset's incoming file at `offset` with what comes again; `held` as in
+    /// [`Blobs::write_incoming`]. `None` when the asset is not arriving.
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub async fn repeat_incoming(&self, asset: AssetId, offset: u64) -> Result<RepeatedChunk> {
+    pub async fn repeat_incoming(
+        &self,
+        asset: AssetId,
+        offset: u64,
+        held: Held,
+    ) -> Result<Option<RepeatedChunk>> {
         let blobs = self.clone();
         let file = blocking(move || blobs.open_incoming(asset)).await?;
-        let seen = Seen { file: Arc::new(file), hasher: Box::default(), size: 0 };
-        Ok(RepeatedChunk { seen, offset, batch: Vec::new() })
+        let seen = |file| Seen { file: Arc::new(file), hasher: Box::default(), size: 0 };
+        Ok(file.map(|file| RepeatedChunk { seen: seen(file), held, offset, batch: Vec::new() }))
     }
 
-    /// Reads an asset's incoming file to its end.
+    /// Where the bytes of an asset lie that are all here: an attempt may have moved them before it died. Nothing is moved
+    /// back: whoever comes late must not touch what is ready by then.
+    pub fn arrived_path(&self, asset: AssetId) -> PathBuf {
+        let incoming = self.path(&BlobKey::Incoming(asset));
+        if incoming.exists() { incoming } else { self.path(&BlobKey::Original(asset)) }
+    }
+
+    /// Reads all bytes of an asset that are here.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub async fn hash_incoming(&self, asset: AssetId) -> Result<Whole> {
+    /// When they cannot be read.
+    pub async fn hash_arrived(&self, asset: AssetId) -> Result<Whole> {
         let blobs = self.clone();
         blocking(move || {
-            blobs.take_back(asset)?;
-            let file =
-                File::open(blobs.path(&BlobKey::Incoming(asset))).during("opening an upload to read it")?;
+            let file = File::open(blobs.arrived_path(asset)).during("opening an upload to read it")?;
             let size = file.metadata().during("looking at an upload")?.len();
             Ok(Whole { size, blake3: hash(&file, size)?.finalize().to_hex().to_string() })
+        })
+        .await
+    }
+
+    /// Makes an empty incoming file.
+    pub(crate) async fn create_incoming(&self, asset: AssetId) -> Result<()> {
+        let path = self.path(&BlobKey::Incoming(asset));
+        blocking(move || {
+            let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+            options.map(drop).during("making an incoming file")
         })
         .await
     }
@@ -230,31 +263,25 @@ impl Blobs {
         Ok(size)
     }
 
-    /// Makes a whole, flushed incoming file the original, durably.
+    /// Makes a whole, flushed incoming file the original, durably. One that was moved already stays.
     pub(crate) async fn accept_incoming(&self, asset: AssetId) -> Result<()> {
         let blobs = self.clone();
-        blocking(move || blobs.place(&blobs.path(&BlobKey::Incoming(asset)), BlobKey::Original(asset))).await
-    }
-
-    /// A file that was moved for an asset that did not become ready after all is incoming again.
-    fn take_back(&self, asset: AssetId) -> Result<()> {
-        match fs::rename(self.path(&BlobKey::Original(asset)), self.path(&BlobKey::Incoming(asset))) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::Io { what: "taking back an upload", source: error })
+        blocking(move || {
+            let (incoming, original) = (BlobKey::Incoming(asset), BlobKey::Original(asset));
+            match blobs.place(&blobs.path(&incoming), original.clone()) {
+                Err(_) if blobs.path(&original).exists() => blobs.sync_place(&original),
+                placed => placed,
             }
-            _ => Ok(()),
-        }
+        })
+        .await
     }
 
-    fn open_incoming(&self, asset: AssetId) -> Result<File> {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(self.path(&BlobKey::Incoming(asset)))
-            .during("opening an upload")
+    /// `None` when the asset is not arriving.
+    fn open_incoming(&self, asset: AssetId) -> Result<Option<File>> {
+        match OpenOptions::new().read(true).write(true).open(self.path(&BlobKey::Incoming(asset))) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some).during("opening an upload"),
+        }
     }
 
     /// Every incoming file: the asset its name says, or the path where the name says nothing.
@@ -278,4 +305,58 @@ fn hash(file: &File, size: u64) -> Result<Box<blake3::Hasher>> {
         at += wanted as u64;
     }
     Ok(hasher)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use reelhouse_api::IdMaker;
+
+    use super::*;
+
+    /// Tells when it is dropped.
+    #[derive(Debug)]
+    struct Tells(mpsc::Sender<()>);
+
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_chunk_that_is_given_up_holds_its_place_until_its_last_write_is_done() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let blobs = Blobs::open(folder.path()).unwrap();
+        let asset: AssetId = IdMaker::default().next(1, [0; 4]);
+        blobs.create_incoming(asset).await.unwrap();
+        for round in 1..50_u8 {
+            let (tell, told) = mpsc::channel();
+            let held = Box::new(Tells(tell));
+            let mut chunk = blobs.write_incoming(asset, 0, held).await.unwrap().unwrap();
+            chunk.push(&vec![round; BATCH]).await.unwrap();
+            // The client is gone; the write is under way.
+            drop(chunk);
+            tokio::task::spawn_blocking(move || told.recv().unwrap()).await.unwrap();
+            let bytes = std::fs::read(blobs.path(&BlobKey::Incoming(asset))).unwrap();
+            assert!(bytes.iter().all(|byte| *byte == round), "round {round}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_moved_stays_where_it_is() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let blobs = Blobs::open(folder.path()).unwrap();
+        let asset: AssetId = IdMaker::default().next(1, [0; 4]);
+        blobs.create_incoming(asset).await.unwrap();
+        let whole = blobs.hash_arrived(asset).await.unwrap();
+        blobs.accept_incoming(asset).await.unwrap();
+        // An attempt that comes late only reads.
+        assert!(blobs.resume_incoming(asset, 0).await.unwrap().is_none());
+        assert!(blobs.write_incoming(asset, 0, Box::new(())).await.unwrap().is_none());
+        assert_eq!(blobs.hash_arrived(asset).await.unwrap(), whole);
+        blobs.accept_incoming(asset).await.unwrap();
+        assert!(blobs.path(&BlobKey::Original(asset)).exists());
+    }
 }

@@ -17,6 +17,8 @@ use crate::{
 
 /// Attempts that may fail before a job is given up.
 pub const MAX_FAILED_ATTEMPTS: i64 = 5;
+/// The same for jobs that decide: with them go the bytes. About ten minutes, by the backoff between them.
+const MAX_FAILED_DECISIONS: i64 = 8;
 /// Leases that may be lost before a job is given up.
 pub const MAX_LOST_LEASES: i64 = 10;
 
@@ -48,6 +50,12 @@ pub struct JobRecord {
 }
 
 impl JobRecord {
+    /// Whether another failure is the last.
+    pub fn is_last_attempt(&self) -> bool {
+        let most = if self.kind.decides() { MAX_FAILED_DECISIONS } else { MAX_FAILED_ATTEMPTS };
+        self.failed_attempts + 1 >= most
+    }
+
     /// The name of this attempt's folder: no other attempt has it.
     pub fn attempt(&self) -> String {
         format!("{}-{}-{}", self.kind.as_str(), self.id, self.token)
@@ -335,7 +343,7 @@ impl Store {
     /// When the database fails.
     pub async fn fail_job(&self, job: &JobRecord, error: &str, retry_at: Option<i64>) -> Result<()> {
         let mut tx = self.db.write().await?;
-        let again = retry_at.filter(|_| job.failed_attempts + 1 < MAX_FAILED_ATTEMPTS);
+        let again = retry_at.filter(|_| !job.is_last_attempt());
         let state = if again.is_some() { JobState::Queued } else { JobState::Dead };
         let sql =
             "UPDATE job SET state = $3, run_at = COALESCE($4, run_at), failed_attempts = failed_attempts + 1,

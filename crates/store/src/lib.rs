@@ -34,6 +34,7 @@ mod user_metadata;
 use std::path::{Path, PathBuf};
 
 pub use accounts::{AccountRecord, ApiKey, KeyOrigin, KeyRecord};
+pub use appender::Held;
 pub use assets::AssetRecord;
 pub use blobs::{BlobKey, Blobs};
 pub use derivatives::{Attempt, DerivativeRecord};

@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 use crate::{
     AssetRecord, Store,
     assets::{self, become_failed},
+    blobs::BlobKey,
     error::{Error, Result},
     idempotency::{self, Receipt},
     jobs,
@@ -157,6 +158,22 @@ impl Store {
     /// # Errors
     /// When the database fails, the account's quota is reached, or the receipt's key was used meanwhile.
     pub async fn begin_upload(
+        &self,
+        asset: &AssetRecord,
+        session: &UploadSession,
+        receipt: Option<&Receipt>,
+    ) -> Result<()> {
+        // The file first: chunks may come the moment the row is there. A crash in between leaves a file without a row, which
+        // the next start removes.
+        self.blobs.create_incoming(asset.id).await?;
+        let begun = self.insert_upload(asset, session, receipt).await;
+        if begun.is_err() {
+            self.blobs.remove(BlobKey::Incoming(asset.id)).await?;
+        }
+        begun
+    }
+
+    async fn insert_upload(
         &self,
         asset: &AssetRecord,
         session: &UploadSession,

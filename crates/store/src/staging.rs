@@ -61,7 +61,7 @@ impl StagingFile {
             Ok(file)
         })
         .await?;
-        Ok(Self { appender: Appender::at(file, 0), staged })
+        Ok(Self { appender: Appender::at(file, Box::new(()), 0), staged })
     }
 
     /// Takes the next bytes. Waits only when the disk is behind.

@@ -1,11 +1,18 @@
 use std::process::ExitCode;
 
+use reelhouse_media::Jail;
 use reelhouse_store::Store;
 
+use super::serve::start_media;
 use crate::settings::Settings;
 
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
-    let report = Store::attach(&settings.data_dir).await?.examine().await?;
+    let store = Store::attach(&settings.data_dir).await?;
+    // A child of the media process tries what a hijacked one would.
+    let media = start_media(&settings).await?;
+    println!("the jail of media files ({}): {}", settings.jail.as_str(), media.jail());
+    let is_jailed = settings.jail == Jail::Off || media.jail().could.is_empty();
+    let report = store.examine().await?;
     for finding in &report.findings {
         println!("{finding}");
     }
@@ -15,6 +22,10 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
             "{} leftovers of a server that is not running; its next start clears them",
             report.unfinished
         );
+    }
+    if !is_jailed {
+        println!("the jail is not whole: REELHOUSE_JAIL=off says that this is meant");
+        return Ok(ExitCode::FAILURE);
     }
     if report.findings.is_empty() {
         println!("all is well");

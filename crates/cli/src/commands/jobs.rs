@@ -1,4 +1,4 @@
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use anyhow::ensure;
 use clap::Subcommand;
@@ -19,7 +19,7 @@ pub(crate) enum Command {
         /// Its id, as `list` shows it
         id: String,
     },
-    /// End a job for good; the asset shows an error for it.
+    /// End a job for good; the asset shows an error for it. An import that is ended fails its asset, and cannot be retried.
     Cancel {
         /// Its id, as `list` shows it
         id: String,
@@ -31,10 +31,11 @@ pub(crate) async fn run(settings: Settings, command: Command) -> anyhow::Result<
     let now_ms = SystemClock.now_ms();
     match command {
         Command::List => {
+            let mut out = std::io::stdout();
             for job in store.jobs().await? {
                 let progress = job.progress.map_or("-".to_owned(), |done| format!("{:.0}%", done * 100.0));
                 let import = store.import(job.asset_id).await?.filter(|_| job.kind == JobKind::Import);
-                println!(
+                let line = format!(
                     "{}  {}  {:<10}  {:<8}  {} failed  {progress:>4}  {:.0}  {}{}",
                     job.id,
                     job.asset_id,
@@ -45,6 +46,10 @@ pub(crate) async fn run(settings: Settings, command: Command) -> anyhow::Result<
                     import.map_or(String::new(), |import| how_far(&import, job.state)),
                     job.last_error.unwrap_or_default()
                 );
+                // Whoever reads no further has seen enough.
+                if writeln!(out, "{line}").is_err() {
+                    break;
+                }
             }
         }
         Command::Retry { id } => ensure!(
@@ -59,10 +64,12 @@ pub(crate) async fn run(settings: Settings, command: Command) -> anyhow::Result<
     Ok(ExitCode::SUCCESS)
 }
 
-/// `412MB of 1GB, 35MB/s  `
+/// `https://example.org  412MB of 1GB, 35MB/s  `
 fn how_far(import: &ImportRecord, state: JobState) -> String {
     let total = import.total.map_or(String::new(), |total| format!(" of {}", Size(total)));
     let rate = import.rate.filter(|_| state == JobState::Running);
     let rate = rate.map_or(String::new(), |rate| format!(", {}/s", Size(rate)));
-    format!("{}{total}{rate}  ", Size(import.received))
+    // Scheme and host: the rest may hold a signature.
+    let origin = import.url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+    format!("{origin}  {}{total}{rate}  ", Size(import.received))
 }

@@ -5,7 +5,7 @@ use std::{
 };
 
 use anyhow::Context;
-use reelhouse_media::Media;
+use reelhouse_media::{Jail, Media};
 use reelhouse_server::{App, Timeouts};
 use reelhouse_service::{Clock, Service, SystemClock};
 use reelhouse_store::{SERVER_WORKER, Store};
@@ -47,13 +47,13 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
 
 /// The verbs, as configured.
 pub(crate) async fn start_service(settings: &Settings, store: Store) -> anyhow::Result<Service> {
-    let media = Media::start(reelhouse_media::Config {
-        ffprobe: settings.ffprobe.clone(),
-        ffmpeg: settings.ffmpeg.clone(),
-        probes: settings.probes,
-        ..Default::default()
-    })
-    .await?;
+    let media = start_media(settings).await?;
+    let jail = media.jail();
+    if settings.jail == Jail::Off || !jail.holds() {
+        tracing::warn!(mode = settings.jail.as_str(), "the jail of media files is not whole: {jail}");
+    } else {
+        tracing::info!(mode = settings.jail.as_str(), "media files are jailed: {jail}");
+    }
     let service = Service::start(
         store,
         media,
@@ -69,6 +69,17 @@ pub(crate) async fn start_service(settings: &Settings, store: Store) -> anyhow::
         },
     );
     Ok(service.await?)
+}
+
+/// The media tools, as configured.
+pub(crate) async fn start_media(settings: &Settings) -> anyhow::Result<Media> {
+    let config = reelhouse_media::Config {
+        ffmpeg: settings.ffmpeg.clone(),
+        jail: settings.jail,
+        probes: settings.probes,
+        ..Default::default()
+    };
+    Ok(Media::start(config).await?)
 }
 
 /// This process's name among all that work on the same data: a process id may come again, a time with it does not.

@@ -113,14 +113,19 @@ async fn an_account_ahead_of_its_rate_waits_and_then_is_refused() {
     let number = |response: &reqwest::Response, name: &str| -> i64 {
         response.headers()[name].to_str().unwrap().parse().unwrap()
     };
+    let began = std::time::Instant::now();
     for n in 0..60 {
         let response = post().await;
         assert_eq!(response.status(), 400);
-        assert_eq!(number(&response, "x-ratelimit-request-limit"), 60);
-        // A second gives one back.
-        let remaining = number(&response, "x-ratelimit-request-remaining");
-        assert!((59 - n..59 - n + 3).contains(&remaining), "{remaining} after {n}");
-        assert_eq!(number(&response, "x-ratelimit-request-used"), 60 - remaining);
+        // The tighter one; a second gives one back of the minute's.
+        let given_back = i64::try_from(began.elapsed().as_secs()).unwrap() + 1;
+        let (limit, remaining) = (
+            number(&response, "x-ratelimit-request-limit"),
+            number(&response, "x-ratelimit-request-remaining"),
+        );
+        assert!(limit == 60 || limit == 62 && given_back > 2, "{limit} after {n}");
+        assert!((59 - n..=59 - n + given_back).contains(&remaining), "{remaining} after {n}");
+        assert_eq!(number(&response, "x-ratelimit-request-used"), limit - remaining);
         assert!(number(&response, "x-ratelimit-request-reset") > 1_700_000_000);
     }
     // The next two wait about a second each; then the day is over, and waiting for it would take too long.

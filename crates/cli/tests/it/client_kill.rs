@@ -108,7 +108,7 @@ impl Shared {
 }
 
 /// A real video of so many MB: after its picture and sound stands a box that players pass over.
-fn film(folder: &Path, megabytes: u64) -> PathBuf {
+pub(crate) fn film(folder: &Path, megabytes: u64) -> PathBuf {
     let path = folder.join("film.mp4");
     let clip = std::fs::read(media::mp4()).unwrap();
     let mut file = std::io::BufWriter::new(std::fs::File::create(&path).unwrap());

@@ -241,7 +241,8 @@ async fn indexes_hold_assets_and_assets_in_them_stay() {
     let second = indexes.indexed_assets(&other).create_with(&new).await.unwrap();
     assert_eq!(assets.indexed_assets(&asset).await.unwrap().data.len(), 2);
     eventually("it is indexed", async || {
-        in_index.list().status([IndexedAssetStatus::Ready]).filename("clip").await.unwrap().data.len() == 1
+        in_index.list().status([IndexedAssetStatus::Ready]).filename("clip.mp4").await.unwrap().data.len()
+            == 1
     })
     .await;
     let in_other = indexes.indexed_assets(&other);
@@ -249,6 +250,9 @@ async fn indexes_hold_assets_and_assets_in_them_stay() {
     let detail = in_other.retrieve(&second.id).await.unwrap();
     assert_eq!(json!(detail.user_metadata), json!({"a": 1, "b": "x"}));
 
+    // What an addon asked for.
+    let made = assets.wait_until_ready(&asset).renditions(true).await.unwrap();
+    assert!(made.thumbnail.is_some());
     let refused = assets.delete(&asset, false).await.unwrap_err();
     assert_eq!((refused.status(), refused.code()), (Some(409), Some(ErrorCode::AssetInUse)));
     in_index.delete(&indexed.id).await.unwrap();

@@ -18,6 +18,10 @@ async fn doctor_sees_what_is_wrong() {
     let id = asset["_id"].as_str().unwrap();
     let original = files(&server.dir.path().join("originals")).remove(0);
     server.assert_healthy();
+    // A child of the media process tried, and could not.
+    let said = String::from_utf8(server.doctor().stdout).unwrap();
+    assert!(said.contains("the jail of media files (prefer): "), "{said}");
+    assert!(said.contains("could neither open, connect nor fork"), "{said}");
 
     let bytes = fs::read(&original).unwrap();
     let mut changed = bytes.clone();

@@ -1,4 +1,4 @@
-//! The real binary, on port 0, with real SQLite and real ffprobe. One test binary for all.
+//! The real binary, on port 0, with real SQLite and the real media process. One test binary for all.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test they are the assertion")]
 

@@ -127,17 +127,18 @@ async fn settings_come_from_file_environment_and_flags() {
     assert!(refused(&mut serve("[video]\nmin_duraton = 1.0", &[])).contains("unknown field"));
     assert!(refused(&mut serve("api_key = \"short\"", &[])).contains("at least 16 are needed"));
     assert!(refused(&mut serve("", &["--public-url", "ftp://x"])).contains("does not begin with http"));
-    assert!(refused(&mut serve("ffprobe = \"/no/such/ffprobe\"", &[])).contains("/no/such/ffprobe"));
-    assert!(refused(&mut serve("ffprobe = \"true\"", &[])).contains("it is not ffprobe"));
+    assert!(refused(&mut serve("ffmpeg = \"/no/such/ffmpeg\"", &[])).contains("/no/such/ffmpeg"));
+    assert!(refused(&mut serve("ffmpeg = \"true\"", &[])).contains("it is not ffmpeg"));
+    assert!(refused(&mut serve("jail = \"tight\"", &[])).contains("jail"));
     // Later ones win: what the environment says is not asked of the file, and a flag beats both.
-    let good_file = "ffprobe = \"/of/the/file\"";
+    let good_file = "ffmpeg = \"/of/the/file\"";
     assert!(
-        refused(serve(good_file, &[]).env("REELHOUSE_FFPROBE", "/of/the/environment"))
+        refused(serve(good_file, &[]).env("REELHOUSE_FFMPEG", "/of/the/environment"))
             .contains("/of/the/environment")
     );
-    let flags = ["--ffprobe", "/of/the/flag"];
+    let flags = ["--ffmpeg", "/of/the/flag"];
     assert!(
-        refused(serve(good_file, &flags).env("REELHOUSE_FFPROBE", "/of/the/environment"))
+        refused(serve(good_file, &flags).env("REELHOUSE_FFMPEG", "/of/the/environment"))
             .contains("/of/the/flag")
     );
     let help = reelhouse(dir.path()).args(["serve", "--help"]).output().unwrap();

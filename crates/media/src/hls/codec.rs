@@ -1,6 +1,7 @@
 //! What a sample entry says of the codec: the string for players, whether browsers play it, and the entry as an ISO file
 //! has it (QuickTime writes sound entries that browsers refuse).
 
+use std::borrow::Cow;
 use std::{
     io::{self, Read, Seek, SeekFrom},
     ops::Range,
@@ -86,7 +87,7 @@ pub(super) struct Audio {
 /// The one sample entry of an `stsd`: its name and content.
 pub(super) fn only_entry(stsd: &[u8]) -> Result<([u8; 4], &[u8]), Reason> {
     let mut entries = children(stsd.get(8..).unwrap_or_default());
-    let entry = entries.next().ok_or(Reason::BadTables("no sample entry"))?;
+    let entry = entries.next().ok_or(Reason::BadTables(Cow::Borrowed("no sample entry")))?;
     if entries.next().is_some() { Err(Reason::SeveralSampleEntries) } else { Ok(entry) }
 }
 
@@ -115,7 +116,8 @@ pub(super) struct Visual<'a> {
 }
 
 /// A video sample entry that makes no sense.
-pub(super) const BAD_VIDEO: Reason = Reason::BadTables("a video sample entry that makes no sense");
+pub(super) const BAD_VIDEO: Reason =
+    Reason::BadTables(Cow::Borrowed("a video sample entry that makes no sense"));
 
 impl<'a> Visual<'a> {
     pub(super) fn read(entry: &'a [u8]) -> Result<Self, Reason> {
@@ -443,7 +445,7 @@ pub(super) fn audio(stsd: &[u8]) -> Result<Audio, Reason> {
 }
 
 fn mp4a(entry: &[u8]) -> Result<Audio, Reason> {
-    let bad = || Reason::BadTables("a sound sample entry that makes no sense");
+    let bad = || Reason::BadTables(Cow::Borrowed("a sound sample entry that makes no sense"));
     // QuickTime's versions 1 and 2 are longer before the boxes; ISO's version 1 is not.
     let found = [28, 44, 64].into_iter().find_map(|start| {
         let boxes = entry.get(start..)?;

@@ -1,5 +1,6 @@
 //! Fragments become samples (ISO/IEC 14496-12, 8.8).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::{
@@ -8,7 +9,7 @@ use super::{
 };
 use crate::boxes::{be32, be64, child, children};
 
-const BAD: Reason = Reason::BadTables("a fragment that makes no sense");
+const BAD: Reason = Reason::BadTables(Cow::Borrowed("a fragment that makes no sense"));
 
 /// What holds for a sample about which a fragment says nothing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,7 +44,8 @@ impl Track {
     fn start_at(&mut self, time: i64) -> Result<(), Reason> {
         if let Some(last) = self.samples.last_mut().filter(|_| time != self.next) {
             let duration = time.checked_sub(last.dts).and_then(|duration| u32::try_from(duration).ok());
-            last.duration = duration.ok_or(Reason::BadTables("fragments that go back in time"))?;
+            last.duration =
+                duration.ok_or(Reason::BadTables(Cow::Borrowed("fragments that go back in time")))?;
         }
         self.next = time;
         Ok(())
@@ -177,7 +179,7 @@ mod tests {
             tracks[&1].samples.iter().map(|it| (it.offset, it.size, it.dts, it.duration, it.sync)).collect();
         assert_eq!(told, [(1100, 5, 0, 10, true), (1105, 6, 10, 40, false), (2100, 7, 50, 10, true)]);
         let back = read(&moof(0, Some(40), &[7]), 2000, &mut tracks, &mut budget);
-        assert_eq!(back, Err(Reason::BadTables("fragments that go back in time")));
+        assert_eq!(back, Err(Reason::BadTables(Cow::Borrowed("fragments that go back in time"))));
         // Of a track that is not served: skipped.
         read(&moof(0, None, &[7]), 2000, &mut HashMap::new(), &mut budget).unwrap();
     }

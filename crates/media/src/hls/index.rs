@@ -3,6 +3,7 @@
 //! Samples stay packed, one piece a segment: an index takes as much memory as it has bytes, and a request unpacks only what
 //! it asks for.
 
+use std::borrow::Cow;
 use std::{
     io::{self, Read, Seek},
     ops::Range,
@@ -292,11 +293,12 @@ fn rendition(
     let mut segments = Vec::new();
     for (number, cut) in cuts.into_iter().enumerate() {
         if cut.samples.iter().map(Range::len).sum::<usize>() > MAX_SAMPLES_OF_SEGMENT {
-            return Err(Reason::BadTables("too many samples for their time"));
+            return Err(Reason::BadTables(Cow::Borrowed("too many samples for their time")));
         }
-        let content = content(lanes, &cut.samples).ok_or(Reason::BadTables("times that make no sense"))?;
-        let made =
-            segment::media(&tracks, &content, number).ok_or(Reason::BadTables("a segment too large"))?;
+        let content = content(lanes, &cut.samples)
+            .ok_or(Reason::BadTables(Cow::Borrowed("times that make no sense")))?;
+        let made = segment::media(&tracks, &content, number)
+            .ok_or(Reason::BadTables(Cow::Borrowed("a segment too large")))?;
         if lanes.len() > 1 && made.ranges.len() > MAX_PLACES {
             return Err(Reason::BadlyInterleaved);
         }

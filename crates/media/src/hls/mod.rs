@@ -32,7 +32,7 @@ pub use playlist::master_playlist;
 pub use segment::Segment;
 
 /// A codec of video that is copied where players are known to have it: not all browsers do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum CopyCodec {
     /// H.265.
     Hevc,
@@ -65,7 +65,7 @@ impl fmt::Display for CopyCodec {
 }
 
 /// Why a file cannot be served as it lies.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum Reason {
     /// It has no index of that kind.
@@ -124,7 +124,7 @@ pub enum Reason {
     TracksEndApart,
     /// Tables contradict themselves or the file.
     #[error("broken tables: {0}")]
-    BadTables(&'static str),
+    BadTables(std::borrow::Cow<'static, str>),
 }
 
 impl Reason {

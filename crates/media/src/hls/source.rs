@@ -1,5 +1,6 @@
 //! The tracks of a file: what its headers say, and its samples, wherever they are listed.
 
+use std::borrow::Cow;
 use std::{
     collections::HashMap,
     io::{Read, Seek},
@@ -63,15 +64,18 @@ pub(super) fn read(file: &mut (impl Read + Seek), len: u64, copy: &[CopyCodec]) 
         match &next.name {
             b"moov" if found.is_none() => {
                 if next.end > len || size > MAX_INDEX {
-                    return Err(Reason::BadTables("an index that is cut, or too large").into());
+                    return Err(Reason::BadTables(Cow::Borrowed("an index that is cut, or too large")).into());
                 }
                 found = Some(Movie::read(&read_content(file, &next)?, copy, &mut budget)?);
             }
             b"moof" => {
                 if next.end > len || size > MAX_FRAGMENT_INDEX {
-                    return Err(Reason::BadTables("a fragment that is cut, or too large").into());
+                    return Err(
+                        Reason::BadTables(Cow::Borrowed("a fragment that is cut, or too large")).into()
+                    );
                 }
-                let movie = found.as_mut().ok_or(Reason::BadTables("a fragment before the index"))?;
+                let movie =
+                    found.as_mut().ok_or(Reason::BadTables(Cow::Borrowed("a fragment before the index")))?;
                 let moof = read_content(file, &next)?;
                 fragments::read(&moof, at, &mut movie.fragmented, &mut budget)?;
             }
@@ -98,7 +102,7 @@ impl Movie {
             .filter_map(|(_, trak)| Header::read(trak))
             .collect();
         if headers.len() > MAX_TRACKS {
-            return Err(Reason::BadTables("more tracks than are allowed"));
+            return Err(Reason::BadTables(Cow::Borrowed("more tracks than are allowed")));
         }
         let mut tracks = Vec::new();
         let chosen = choose(&headers, copy)?;
@@ -181,7 +185,7 @@ impl<'a> Header<'a> {
             && children(references.get(8..).unwrap_or_default())
                 .any(|(_, reference)| reference.get(3).is_some_and(|flags| flags & 1 == 0))
         {
-            return Err(Reason::BadTables("media in another file"));
+            return Err(Reason::BadTables(Cow::Borrowed("media in another file")));
         }
         if matches!(media, Media::Video(_)) && tables::has_open_groups(self.stbl) {
             return Err(Reason::OpenGop);
@@ -257,7 +261,7 @@ fn timescale_of(header: &[u8]) -> Option<u32> {
 impl Edit {
     /// Empty edits, then one that shows something; more only if they show what would be shown anyway.
     fn read(elst: &[u8], movie_timescale: u32, timescale: u32) -> Result<Self, Reason> {
-        let bad = || Reason::BadTables("an edit list that makes no sense");
+        let bad = || Reason::BadTables(Cow::Borrowed("an edit list that makes no sense"));
         let is_long = *elst.first().ok_or_else(bad)? == 1;
         let width = if is_long { 20 } else { 12 };
         let count = be32(elst, 4).ok_or_else(bad)? as usize;
@@ -314,7 +318,7 @@ fn ticks(count: u64, from: u32, to: u32) -> Result<i64, Reason> {
     i64::try_from(ticks)
         .ok()
         .filter(|ticks| *ticks < 1 << 60)
-        .ok_or(Reason::BadTables("an edit list that makes no sense"))
+        .ok_or(Reason::BadTables(Cow::Borrowed("an edit list that makes no sense")))
 }
 
 /// The language of a track, as BCP 47 has it.

@@ -2,6 +2,7 @@
 
 use super::Reason;
 use crate::boxes::{be32, be64, child, children};
+use std::borrow::Cow;
 
 /// One coded picture, or one frame of sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,18 +52,21 @@ impl Budget {
 
     /// Adds a sample that begins where the last one ends.
     pub(super) fn push(&mut self, samples: &mut Vec<Sample>, sample: Sample) -> Result<(), Reason> {
-        self.samples =
-            self.samples.checked_sub(1).ok_or(Reason::BadTables("more samples than are allowed"))?;
+        self.samples = self
+            .samples
+            .checked_sub(1)
+            .ok_or(Reason::BadTables(Cow::Borrowed("more samples than are allowed")))?;
         let size = u64::from(sample.size);
         if size == 0 {
-            return Err(Reason::BadTables("an empty sample"));
+            return Err(Reason::BadTables(Cow::Borrowed("an empty sample")));
         }
-        self.bytes = self.bytes.checked_sub(size).ok_or(Reason::BadTables("samples that overlap"))?;
+        self.bytes =
+            self.bytes.checked_sub(size).ok_or(Reason::BadTables(Cow::Borrowed("samples that overlap")))?;
         if sample.offset.checked_add(size).is_none_or(|end| end > self.len) {
-            return Err(Reason::BadTables("a sample behind the file's end"));
+            return Err(Reason::BadTables(Cow::Borrowed("a sample behind the file's end")));
         }
         if !(0..Self::MAX_TIME).contains(&sample.dts) || sample.cts.unsigned_abs() > Self::MAX_CTS {
-            return Err(Reason::BadTables("a time out of bounds"));
+            return Err(Reason::BadTables(Cow::Borrowed("a time out of bounds")));
         }
         samples.push(sample);
         Ok(())
@@ -71,7 +75,7 @@ impl Budget {
 
 /// All samples of an `stbl`.
 pub(super) fn samples(stbl: &[u8], budget: &mut Budget) -> Result<Vec<Sample>, Reason> {
-    let bad = Reason::BadTables;
+    let bad = |what: &'static str| Reason::BadTables(Cow::Borrowed(what));
     let mut samples = Vec::new();
     let sizes = Sizes::read(stbl).ok_or(bad("no sizes"))?;
     if sizes.count == 0 {
@@ -314,9 +318,12 @@ mod tests {
             })
         };
         assert_eq!(uniform(5, 1000, 0).unwrap().len(), 1000);
-        assert_eq!(uniform(0, 1, 0), Err(Reason::BadTables("sizes that end early")));
-        assert_eq!(uniform(5, u32::MAX, 0), Err(Reason::BadTables("samples that overlap")));
-        assert_eq!(uniform(5, 10, 9_951), Err(Reason::BadTables("a sample behind the file's end")));
-        assert_eq!(read(|_| {}), Err(Reason::BadTables("no sizes")));
+        assert_eq!(uniform(0, 1, 0), Err(Reason::BadTables(Cow::Borrowed("sizes that end early"))));
+        assert_eq!(uniform(5, u32::MAX, 0), Err(Reason::BadTables(Cow::Borrowed("samples that overlap"))));
+        assert_eq!(
+            uniform(5, 10, 9_951),
+            Err(Reason::BadTables(Cow::Borrowed("a sample behind the file's end")))
+        );
+        assert_eq!(read(|_| {}), Err(Reason::BadTables(Cow::Borrowed("no sizes"))));
     }
 }

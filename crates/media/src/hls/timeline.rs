@@ -8,6 +8,7 @@ use super::{
     source::{Edit, Media, Track},
     tables::Sample,
 };
+use std::borrow::Cow;
 
 /// A track on the way out: times count from the presentation's beginning.
 #[derive(Debug)]
@@ -103,7 +104,7 @@ fn trim_end(samples: &mut Vec<Sample>, end: i64) -> Result<(), Reason> {
 
 fn place_audio(samples: &mut Vec<Sample>, edit: Edit) -> Result<(), Reason> {
     if samples.iter().any(|sample| sample.cts != 0) {
-        return Err(Reason::BadTables("sound that is reordered"));
+        return Err(Reason::BadTables(Cow::Borrowed("sound that is reordered")));
     }
     if let Some(end) = edit.end {
         samples.truncate(samples.partition_point(|sample| sample.dts < end));

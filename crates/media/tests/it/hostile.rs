@@ -22,8 +22,8 @@ fn script(folder: &Path, does: &str) -> PathBuf {
     path
 }
 
-struct Outcome {
-    error: Error,
+pub(crate) struct Outcome {
+    pub(crate) error: Error,
     took: Duration,
     /// Command lines of processes that are still there.
     left: Vec<String>,
@@ -39,7 +39,7 @@ impl Outcome {
 }
 
 /// Runs it in place of ffmpeg. What it starts carries the folder's name in its arguments, and so is found.
-async fn run(does: &str) -> Outcome {
+pub(crate) async fn run(does: &str) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let mark = folder.path().file_name().unwrap().to_str().unwrap().to_owned();
     let program = script(folder.path(), &does.replace("MARK", &mark));
@@ -202,26 +202,6 @@ async fn who_stops_waiting_leaves_nothing() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("{:?}", left(&mark));
-}
-
-#[tokio::test]
-async fn no_thumbnail_by_any_of_them() {
-    for does in ["exit 0", "exit 1", "exec -a MARK sleep 1000", "exec -a MARK yes", "kill -9 $PPID"] {
-        let folder = tempfile::tempdir().unwrap();
-        let mark = folder.path().file_name().unwrap().to_str().unwrap().to_owned();
-        let config = Config {
-            ffmpeg: script(folder.path(), &does.replace("MARK", &mark)),
-            picture_timeout: Duration::from_secs(1),
-            ..Config::default()
-        };
-        let media = Media::start(config).await.unwrap();
-        let source = made("victim.avi", "-f lavfi -i testsrc2=size=64x64:rate=10:duration=1 -c:v mpeg4");
-        let facts = facts(&media, &source).await;
-        let out = folder.path().join("out.jpg");
-        let made = media.thumbnail(&source, facts.kind, &facts.technical, &out).await;
-        assert!(matches!(made, Err(Error::Ffmpeg(_))), "{does}: {made:?}");
-        assert!(!out.exists() && left(&mark).is_empty(), "{does}: {:?}", left(&mark));
-    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 
 mod clips;
 mod hostile;
+mod jail;
 mod prepare;
 mod storyboard;
 mod thumbnail;

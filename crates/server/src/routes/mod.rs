@@ -8,6 +8,7 @@ mod indexed_assets;
 mod indexes;
 mod media;
 mod multipart;
+mod page;
 mod user_metadata;
 
 use axum::{
@@ -16,7 +17,7 @@ use axum::{
 };
 use reelhouse_api::paths;
 
-use crate::App;
+use crate::{App, openapi};
 
 pub(crate) use elsewhere::no_such_path;
 
@@ -44,6 +45,11 @@ pub(crate) fn table() -> Router<App> {
         .route(paths::ASSET_TRANSCRIPTION, get(elsewhere::transcription))
         .route(paths::ASSET_ENTITIES, get(elsewhere::entities))
         .route(paths::MEDIA, get(media::media))
+        .route(paths::PAGE, get(page::page))
+        .route(paths::PAGE_FILE, get(page::page_file))
+        .route(paths::DOCS, get(page::docs))
+        .route(paths::DOCS_FILE, get(page::docs_file))
+        .route(paths::OPENAPI, get(openapi::answer))
         .route(paths::HEALTHZ, get(health::alive))
         .route(paths::READYZ, get(health::ready))
 }

@@ -4,7 +4,7 @@ use std::{fs::File, io::Read, path::Path};
 
 use reelhouse_api::AssetError;
 use reelhouse_media::{SNIFF_LEN, sniff};
-use reelhouse_store::{AssetRecord, BlobKey, Whole};
+use reelhouse_store::{AssetRecord, Whole};
 
 use crate::{
     Service,
@@ -12,9 +12,9 @@ use crate::{
     worker::{Done, JobError},
 };
 
-/// Looks at an incoming file that came in pieces.
+/// Looks at a file that is all here.
 pub(crate) async fn run(service: &Service, asset: AssetRecord) -> Result<Done, JobError> {
-    let whole = service.store.blobs().hash_incoming(asset.id).await?;
+    let whole = service.store.blobs().hash_arrived(asset.id).await?;
     verdict(service, asset, whole).await
 }
 
@@ -24,7 +24,7 @@ pub(crate) async fn verdict(
     mut asset: AssetRecord,
     whole: Whole,
 ) -> Result<Done, JobError> {
-    let path = service.store.blobs().path(&BlobKey::Incoming(asset.id));
+    let path = service.store.blobs().arrived_path(asset.id);
     let head = super::blocking({
         let path = path.clone();
         move || head(&path)

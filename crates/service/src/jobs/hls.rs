@@ -1,7 +1,4 @@
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use reelhouse_api::{JobKind, TechnicalMetadata};
 use reelhouse_media::{
@@ -80,7 +77,7 @@ pub(crate) async fn as_it_lies(
         return None;
     }
     let Ok(_turn) = service.index_turns.acquire().await else { return None };
-    match read_index(source.to_owned(), Vec::new()).await {
+    match service.media.hls_index(source, &[]).await {
         Ok(Ok(index)) => {
             let (bytes, variant) = (index.to_bytes(), HlsVariant::as_it_lies(MAIN));
             let details = HlsDetails { variants: vec![variant] }.to_json().ok()?;
@@ -154,7 +151,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// Tries the cheapest way first: the original as it lies, then a remux, then a transcode.
     async fn main(&self, progress: &Progress) -> Result<(HlsVariant, Index), JobError> {
-        let reason = match read_index(self.input.source.clone(), Vec::new()).await? {
+        let reason = match self.service.media.hls_index(&self.input.source, &[]).await? {
             Ok(index) => {
                 return self.keep(HlsVariant::as_it_lies(MAIN), index).await;
             }
@@ -208,7 +205,7 @@ impl Work<'_> {
             return Ok(None);
         };
         let name = codec.as_str();
-        match read_index(self.input.source.clone(), vec![codec]).await? {
+        match self.service.media.hls_index(&self.input.source, &[codec]).await? {
             Ok(index) => Ok(Some(Ok(self.keep(HlsVariant::as_it_lies(name), index).await?.0))),
             Err(reason) => Ok(Some(Err(format!("{name} is not offered as it lies: {reason}")))),
         }
@@ -225,7 +222,7 @@ impl Work<'_> {
         let media = self.folder.join(media_file(name));
         let most = max_bytes(source).await?;
         self.service.media.prepare(source, facts, plan, &media, most, progress).await?;
-        read_index(media, Vec::new()).await
+        Ok(self.service.media.hls_index(&media, &[]).await?)
     }
 
     async fn keep(&self, variant: HlsVariant, index: Index) -> Result<(HlsVariant, Index), JobError> {
@@ -275,13 +272,4 @@ async fn max_bytes(source: &Path) -> Result<u64, JobError> {
     let source = source.to_owned();
     let size = blocking(move || Ok(source.metadata()?.len())).await?;
     Ok(size.saturating_mul(8).saturating_add(1 << 30))
-}
-
-async fn read_index(path: PathBuf, copy: Vec<CopyCodec>) -> Result<Result<Index, Reason>, JobError> {
-    blocking(move || {
-        let mut file = File::open(path)?;
-        let len = file.metadata()?.len();
-        Index::read(&mut file, len, &copy)
-    })
-    .await
 }

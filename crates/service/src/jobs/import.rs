@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reelhouse_api::{AssetError, Fault, MediaKind, Method};
 use reelhouse_fetch::PublicUrl;
-use reelhouse_store::{AssetRecord, ImportRecord, IncomingFile, JobRecord, MAX_FAILED_ATTEMPTS};
+use reelhouse_store::{AssetRecord, ImportRecord, IncomingFile, JobRecord};
 use tokio::time::{Instant, sleep};
 
 use super::examine;
@@ -16,6 +16,8 @@ use crate::{
 
 /// Bytes between two notes of how far it is: what is fetched again after the process died is at most this.
 const CHECKPOINT: u64 = 4 << 20;
+/// The least bytes by which a transfer that breaks off must have got on to be taken up again at once.
+const LEAST_GAIN: u64 = 1 << 20;
 /// Longest time between two notes.
 const CHECKPOINT_TIME: Duration = Duration::from_secs(2);
 /// Before a transfer that broke off is taken up again.
@@ -31,6 +33,8 @@ struct Transfer<'a> {
     file: IncomingFile,
     /// Bytes in the file, flushed or not.
     received: u64,
+    /// The origin could not go on where this request asked it to.
+    started_over: bool,
     noted: Instant,
 }
 
@@ -60,9 +64,14 @@ pub(crate) async fn run(
     let record = record.ok_or_else(|| JobError::Fail("it is not known where it comes from".to_owned()))?;
     let given = record.url.clone();
     let url = PublicUrl::parse(&given).map_err(|error| JobError::Fail(error.to_string()))?;
-    let (file, received) = service.store.blobs().resume_incoming(asset.id, record.received).await?;
+    let Some((file, received)) = service.store.blobs().resume_incoming(asset.id, record.received).await?
+    else {
+        // All of it was here when an attempt died.
+        return examine::run(service, asset).await;
+    };
     let noted = Instant::now();
-    let mut transfer = Transfer { service, job, progress, url, record, file, received, noted };
+    let mut transfer =
+        Transfer { service, job, progress, url, record, file, received, started_over: false, noted };
     let timeout = i64::try_from(service.imports.settings.timeout.as_millis()).unwrap_or(i64::MAX);
     let left = asset.created_at.saturating_add(timeout).saturating_sub(service.clock.now_ms());
     let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
@@ -72,8 +81,7 @@ pub(crate) async fn run(
         Ok(Ok(())) => examine::verdict(service, asset, transfer.file.seal().await?).await,
         Ok(Err(Stop::Refused(fault))) => refused(&fault),
         Ok(Err(Stop::Failed(error))) => {
-            let last = job.failed_attempts + 1 >= MAX_FAILED_ATTEMPTS;
-            if last || !error.is_retriable() {
+            if job.is_last_attempt() || !error.is_retriable() {
                 return refused(&import::fault_of(&error, &given));
             }
             import::log(&error, "an import broke off");
@@ -92,11 +100,13 @@ impl Transfer<'_> {
     async fn fetch_all(&mut self) -> Result<(), Stop> {
         loop {
             let before = self.received;
+            self.started_over = false;
             match self.go_on().await {
                 Err(Stop::Failed(error)) => {
                     self.note().await?;
-                    // Without a validator all of it would have to come again: that is no way to get on.
-                    if self.received <= before || self.record.validator.is_none() {
+                    // A few bytes, or all of it again, are no way to get on.
+                    let gained = self.received.saturating_sub(before);
+                    if gained < LEAST_GAIN || self.started_over || self.record.validator.is_none() {
                         return Err(Stop::Failed(error));
                     }
                     import::log(&error, "an import broke off and is taken up again");
@@ -140,7 +150,8 @@ impl Transfer<'_> {
         let flushed = self.file.flush().await?;
         let (bytes, seconds) =
             (flushed.saturating_sub(self.record.received), self.noted.elapsed().as_secs_f64());
-        if bytes > 0 && seconds > 0.0 {
+        // Of less, a rate says nothing.
+        if bytes >= CHECKPOINT || seconds >= 1.0 {
             self.record.rate = Some((bytes as f64 / seconds) as u64);
         }
         self.record.received = flushed;
@@ -157,6 +168,7 @@ impl Transfer<'_> {
 
     async fn restart(&mut self) -> Result<(), Stop> {
         self.file.restart().await?;
+        self.started_over = true;
         (self.received, self.record.received) = (0, 0);
         Ok(())
     }

@@ -78,7 +78,9 @@ impl From<reelhouse_media::Error> for JobError {
                 Self::Fail(error.to_string())
             }
             // Killed for standing still, a full disk, a bug: nobody can tell, and it is tried only so often.
-            Media::NotInstalled { .. } | Media::Child(_) | Media::Ffmpeg(_) => Self::Retry(error.to_string()),
+            Media::NotInstalled { .. } | Media::NoJail(_) | Media::Child(_) | Media::Ffmpeg(_) => {
+                Self::Retry(error.to_string())
+            }
         }
     }
 }

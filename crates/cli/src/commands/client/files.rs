@@ -23,7 +23,10 @@ pub(crate) fn meant(words: &[String]) -> anyhow::Result<Vec<PathBuf>> {
             if path.is_dir() { walk(&path, &mut files)? } else { files.push(path) }
         }
     }
-    files.retain(|path| seen.insert(path.clone()));
+    // Below `.`, the dot says nothing.
+    files.iter_mut().for_each(|path| *path = path.strip_prefix(".").unwrap_or(path).to_owned());
+    // Patterns follow links, which may lead in a circle.
+    files.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
     ensure!(!files.is_empty(), "there are no media files in {}", words.join(", "));
     Ok(files)
 }

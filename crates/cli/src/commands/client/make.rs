@@ -96,12 +96,8 @@ pub(crate) fn line(asset: &AssetDetail) -> String {
         format!("{}  {:<10}  {:>10}  ", asset.id, asset.status, asset.size.map_or("-".to_owned(), size));
     let hls = asset.hls.as_ref().map(|hls| ("HLS", &hls.status));
     let thumbnail = asset.thumbnail.as_ref().map(|thumbnail| ("thumbnail", &thumbnail.status));
-    let remarks: String = hls
-        .into_iter()
-        .chain(thumbnail)
-        .filter(|(_, status)| **status != RenditionStatus::Ready)
-        .map(|(what, status)| format!("  {what}: {status}"))
-        .collect();
+    let failed = hls.into_iter().chain(thumbnail).filter(|(_, status)| **status == RenditionStatus::Error);
+    let remarks: String = failed.map(|(what, _)| format!("  (no {what})")).collect();
     let name = plain(&asset.filename);
     let left = terminal_width(stdout()).map(|columns| columns.saturating_sub(width(&line) + width(&remarks)));
     line.push_str(&match left {

@@ -47,7 +47,9 @@ pub(crate) enum Command {
     /// Show all that is known of an asset.
     #[command(after_help = EXIT_CODES)]
     Get(get::Args),
-    /// Download an original. What is interrupted, goes on when the same command is given again.
+    /// Download an original.
+    ///
+    /// What is interrupted, goes on when the same command is given again.
     #[command(after_help = EXIT_CODES)]
     Download(download::Args),
     /// Delete assets.

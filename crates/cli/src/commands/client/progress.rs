@@ -2,11 +2,11 @@
 
 use std::{
     io::{self, Write},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, Once, PoisonError},
     time::{Duration, Instant},
 };
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reelhouse_client::Progress;
 
 use super::text::{fit, size, terminal_width, wrapped};
@@ -40,21 +40,21 @@ impl Board {
     /// A row for bytes that move.
     pub(crate) fn row(&self, name: &str, total: Option<u64>) -> Row {
         let bar = self.bars.as_ref().map(|bars| {
-            let bar = bars.add(ProgressBar::no_length());
             let columns = self.columns.unwrap_or_default() / 4;
-            bar.set_prefix(fit(name, columns.clamp(NAME.0, NAME.1)));
+            let prefix = fit(name, columns.clamp(NAME.0, NAME.1));
+            let bar = match total {
+                Some(total) => ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden())
+                    .with_style(moving()),
+                None => {
+                    ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(waiting())
+                }
+            };
+            // Drawn from here on, with all that belongs to it.
+            let bar = bars.add(bar.with_prefix(prefix));
             bar.enable_steady_tick(TICK);
             bar
         });
-        let row = Row { bar, name: name.to_owned() };
-        match (&row.bar, total) {
-            (Some(bar), Some(total)) => {
-                bar.set_length(total);
-                bar.set_style(moving());
-            }
-            _ => row.waits("…"),
-        }
-        row
+        Row { bar, name: name.to_owned() }
     }
 
     /// A line on standard output, above the bars.
@@ -82,11 +82,14 @@ impl Row {
     pub(crate) fn follow(&self, then: &'static str) -> impl Fn(Progress) + Send + Sync + use<> {
         let (bar, name) = (self.bar.clone(), self.name.clone());
         let lines = Mutex::new(Lines { begin: None, last: Instant::now() });
+        let begin = Once::new();
         move |progress| match &bar {
             Some(bar) if Some(progress.done) >= progress.total => waits(Some(bar), then),
             Some(bar) => {
                 bar.set_style(moving());
                 bar.set_position(progress.done);
+                // What was there before is no speed.
+                begin.call_once(|| bar.reset_eta());
             }
             None => {
                 let line = lines.lock().unwrap_or_else(PoisonError::into_inner).after(progress);
@@ -113,7 +116,7 @@ impl Drop for Row {
 
 fn waits(bar: Option<&ProgressBar>, for_what: &str) {
     if let Some(bar) = bar {
-        bar.set_style(style("{prefix} {spinner} {wide_msg} {elapsed:>4}"));
+        bar.set_style(waiting());
         bar.set_message(for_what.to_owned());
     }
 }
@@ -148,6 +151,10 @@ fn line(progress: Progress, moved: u64, elapsed: Duration) -> String {
         }
         None => format!("{}, {shown}", size(progress.done)),
     }
+}
+
+fn waiting() -> ProgressStyle {
+    style("{prefix} {spinner} {wide_msg} {elapsed:>4}")
 }
 
 fn moving() -> ProgressStyle {

@@ -3,18 +3,11 @@
 //! Safe Rust, every read bounded, every sum checked. Tolerant by design: what is not understood is left to the prober;
 //! only a promise the file itself makes and does not keep is held against it.
 
-use std::{
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
-    path::Path,
-};
+use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::{
-    Error, Sniffed,
-    boxes::{FileBox, be32, be64, child, children, read_box, read_content},
-    chunks::{Layout, media_fits},
-    probe::broken,
-};
+use reelhouse_media::process::{FileBox, be32, be64, child, children, read_box, read_content};
+
+use crate::chunks::{Layout, media_fits};
 
 /// An index larger than this is left to the prober.
 const MAX_INDEX: u64 = 64 << 20;
@@ -34,28 +27,12 @@ pub(crate) enum Index {
     Silent,
 }
 
-/// Checks a file against its own index.
-///
-/// # Errors
-/// [`Error::Broken`] when the index points behind the file's end.
-pub(crate) async fn check(path: &Path, sniffed: &Sniffed) -> Result<Index, Error> {
-    let Sniffed::Media { kind, mime } = *sniffed else { return Ok(Index::Silent) };
-    let path = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || {
-        let mut file = File::open(path)?;
-        let len = file.metadata()?.len();
-        judge(&mut file, len, mime)
-    });
-    match read.await {
-        Ok(Ok(Ok(index))) => Ok(index),
-        Ok(Ok(Err(missing))) => Err(broken(kind, missing)),
-        Ok(Err(error)) => Err(error.into()),
-        Err(stopped) => Err(broken(kind, format!("its index could not be read: {stopped}"))),
-    }
-}
-
 /// What the index says, or what is promised and missing.
-fn judge(file: &mut (impl Read + Seek), len: u64, mime: &str) -> io::Result<Result<Index, &'static str>> {
+pub(crate) fn judge(
+    file: &mut (impl Read + Seek),
+    len: u64,
+    mime: &str,
+) -> io::Result<Result<Index, &'static str>> {
     let mut fits = |layout, media: fn(&[u8], &[u8]) -> bool| {
         Ok(if media_fits(file, len, layout, media)? { Ok(Index::Kept) } else { Err("its media is cut") })
     };

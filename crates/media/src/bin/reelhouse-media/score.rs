@@ -5,6 +5,9 @@ use image::RgbImage;
 /// A frame below this shows next to nothing.
 pub(crate) const DULL: f64 = 0.04;
 
+/// A frame from here on tells enough.
+pub(crate) const GOOD: f64 = 0.25;
+
 /// From 0 (black, white, one colour) to 1. Blurred frames, and blends of two scenes, have little contrast between
 /// neighbouring pixels.
 pub(crate) fn score(frame: &RgbImage) -> f64 {

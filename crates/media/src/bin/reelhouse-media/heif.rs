@@ -1,26 +1,22 @@
-//! HEIC and AVIF: what their item tables say, and the coded pictures as one stream that a child can decode. The prober's
-//! own demuxer knows neither HEIC nor pictures made of tiles.
+//! HEIC and AVIF: what their item tables say, and the coded pictures, each by itself. libav's own demuxer knows neither HEIC
+//! nor pictures made of tiles.
 //!
 //! ISO/IEC 23008-12 (items, properties), 14496-15 (`hvcC`), the AV1 Image File Format (`av1C`).
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{self, Read, Seek, SeekFrom},
-    path::Path,
 };
 
-use image::{DynamicImage, Rgb, RgbImage, metadata::Orientation};
-use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata, VideoStream};
+use image::{DynamicImage, RgbImage, imageops, metadata::Orientation};
+use reelhouse_api::{Resolution, VideoStream};
+use reelhouse_media::process::{
+    CodedImage, Fit, ImageBounds, Input, Refused, be16, be32, child, children, read_box, read_content, show,
+};
 
 use crate::{
-    Config, Error, Facts, Failure,
-    boxes::{be16, be32, child, children, read_box, read_content},
-    child::Spawner,
-    ffmpeg::{self, Abilities},
-    probe::{self, broken},
-    shape,
-    still::{self, Fit},
+    libav::{self, Bare, Decoder, Frame, Packet},
+    picture::Looks,
 };
 
 /// Item tables of real files have a few kilobytes.
@@ -48,9 +44,8 @@ struct Picture {
     bit_depth: Option<u8>,
     has_alpha: bool,
     is_animated: bool,
-    /// Its tiles, decodable one after the other.
-    stream: Vec<u8>,
-    tiles: usize,
+    /// Its tiles, each decodable alone.
+    coded: Vec<Vec<u8>>,
     /// Tiles beside each other.
     columns: usize,
     /// Of the first tile.
@@ -69,108 +64,78 @@ struct Colors {
     is_full_range: bool,
 }
 
-/// Reads the tables, then has every tile decoded by a child.
-pub(crate) async fn examine(spawner: &Spawner, config: &Config, path: &Path) -> Result<Facts, Error> {
-    let refused = |reason: &str| broken(MediaKind::Image, reason);
-    let (picture, len) = read_file(config, path).await?;
-    let Resolution { width, height } = picture.size;
-    let decoded = probe::count_pictures(spawner, config, picture.codec.demuxer(), picture.stream).await?;
-    if decoded != picture.tiles {
-        return Err(refused(&format!("{decoded} of {} tiles decode", picture.tiles)));
+/// Reads the tables and decodes every tile.
+pub(crate) fn examine(input: Input, bounds: ImageBounds) -> Result<CodedImage, Refused> {
+    let (picture, bytes) = read_file(input, bounds)?;
+    let decoded = decode(picture.codec, &picture.coded, |_| Some(()))?.len();
+    if decoded != picture.coded.len() {
+        return Err(Refused::Broken(format!("{decoded} of {} tiles decode", picture.coded.len())));
     }
-    let (mime, name) = match picture.codec {
-        Codec::Hevc => ("image/heic", "HEIC"),
-        Codec::Av1 => ("image/avif", "AVIF"),
-    };
-    let technical = TechnicalMetadata {
-        file_size_bytes: Some(len),
-        file_mime_type: Some(mime.to_owned()),
-        image_width: Some(width),
-        image_height: Some(height),
-        image_format: Some(name.to_owned()),
-        image_orientation: Some(picture.orientation),
-        image_color_space: picture
-            .channels
-            .map(|channels| if channels < 3 { "Grayscale" } else { "RGB" }.to_owned()),
-        image_bit_depth: picture.bit_depth.map(u32::from),
-        has_alpha: Some(picture.has_alpha),
-        is_animated: Some(picture.is_animated),
-        ..TechnicalMetadata::default()
-    };
-    Ok(Facts {
-        kind: MediaKind::Image,
-        mime: mime.to_owned(),
-        duration: None,
-        upright: Some(picture.size.turned(picture.orientation)),
-        format: name.to_owned(),
-        technical,
+    Ok(CodedImage {
+        is_hevc: picture.codec == Codec::Hevc,
+        size: picture.size,
+        orientation: picture.orientation,
+        channels: picture.channels,
+        bit_depth: picture.bit_depth,
+        has_alpha: picture.has_alpha,
+        is_animated: picture.is_animated,
+        bytes,
     })
 }
 
 /// The tables of a file, and its length.
-async fn read_file(config: &Config, path: &Path) -> Result<(Picture, u64), Error> {
-    let refused = |reason: &str| broken(MediaKind::Image, reason);
-    let (path, max_bytes) = (path.to_owned(), config.max_image_memory);
-    let read = tokio::task::spawn_blocking(move || {
-        let mut file = File::open(path)?;
-        let len = file.metadata()?.len();
-        Ok::<_, io::Error>((read(&mut file, len, max_bytes)?, len))
-    });
-    let (picture, len) = read.await.map_err(|stopped| refused(&stopped.to_string()))??;
-    let picture = picture.map_err(refused)?;
+fn read_file(input: Input, bounds: ImageBounds) -> Result<(Picture, u64), Refused> {
+    let broken = |error: io::Error| Refused::Broken(error.to_string());
+    let len = input.size().map_err(broken)?;
+    let picture = read(&mut input.reader(), len, bounds.max_bytes).map_err(broken)?;
+    let picture = picture.map_err(|reason| Refused::Broken(reason.to_owned()))?;
     let Resolution { width, height } = picture.size;
-    if u64::from(width) * u64::from(height) > config.max_image_pixels {
-        return Err(refused(&format!("{} are more pixels than are allowed", picture.size)));
+    if u64::from(width) * u64::from(height) > bounds.max_pixels {
+        return Err(Refused::Broken(format!("{} are more pixels than are allowed", picture.size)));
     }
     Ok((picture, len))
 }
 
-/// The main picture, small and ready to be shown. A child decodes and shrinks the tiles; they are put together here.
-pub(crate) async fn shown(
-    spawner: &Spawner,
-    config: &Config,
-    abilities: Abilities,
-    path: &Path,
-    within: Resolution,
-) -> Result<RgbImage, Error> {
-    let refused = |reason: &str| broken(MediaKind::Image, reason);
-    let (picture, _) = read_file(config, path).await?;
-    let Picture { size, tile, tiles, columns, orientation, colors, codec, .. } = picture;
+/// The main picture, small and ready to be shown: tiles are decoded, shrunk and put together.
+pub(crate) fn shown(input: Input, bounds: ImageBounds, within: Resolution) -> Result<RgbImage, Refused> {
+    let refused = |reason: &str| Refused::Broken(reason.to_owned());
+    let (picture, _) = read_file(input, bounds)?;
+    let Picture { size, tile, coded, columns, orientation, colors, codec, .. } = picture;
     let turned = size.turned(orientation).fitted(within).turned(orientation);
     // A lone picture is made as small as it shall be; tiles by a factor that leaves no seams.
-    let (factor, small) = if tiles == 1 { (1, turned) } else { shrunk(tile, size, turned) };
+    let (factor, small) = if coded.len() == 1 { (1, turned) } else { shrunk(tile, size, turned) };
+    let all = Resolution { width: size.width / factor, height: size.height / factor };
+    if u64::from(all.width) * u64::from(all.height) * 3 > bounds.max_bytes {
+        return Err(refused("it would take too much memory"));
+    }
     let stream = colors.as_stream(size);
-    let filters = shape::single_frames(&stream, small, abilities);
-    let pixels = decode(spawner, config, codec, picture.stream, &filters, small, tiles, "rgb24", 3).await?;
-    let (width, height) = (small.width, small.height);
-    let whole = if tiles == 1 {
-        RgbImage::from_raw(width, height, pixels)
+    let mut looks = Looks::of(&stream, small);
+    let shown = decode(codec, &coded, |frame| looks.show(frame))?;
+    if shown.len() != coded.len() {
+        return Err(Refused::Nothing(format!("{} of {} tiles", shown.len(), coded.len())));
+    }
+    let mut image = if let [whole] = &shown[..] {
+        DynamicImage::from(whole.clone())
     } else {
-        let (columns, all) =
-            (columns as u32, Resolution { width: size.width / factor, height: size.height / factor });
-        let bytes = width as usize * height as usize * 3;
         let mut whole = RgbImage::new(all.width.max(1), all.height.max(1));
-        for (at, pixels) in (0u32..).zip(pixels.chunks_exact(bytes)) {
-            let Some(tile) = image::ImageBuffer::<Rgb<u8>, _>::from_raw(width, height, pixels) else { break };
-            let (x, y) = (at % columns * width, at / columns * height);
+        for (at, tile) in (0u32..).zip(shown) {
+            let (x, y) = (at % columns as u32 * small.width, at / columns as u32 * small.height);
             // What stands out over the edge is cut.
-            image::imageops::replace(&mut whole, &tile, x.into(), y.into());
+            imageops::replace(&mut whole, &tile, x.into(), y.into());
         }
-        Some(whole)
+        whole.into()
     };
-    let mut image = DynamicImage::from(whole.ok_or_else(|| refused("a picture of another size"))?);
-    if let Some(alpha) = picture.alpha.filter(|_| tiles == 1) {
-        let filters = format!("scale={width}:{height}:out_range=pc,format=gray");
-        let alpha = decode(spawner, config, codec, alpha, &filters, small, 1, "gray", 1).await?;
+    if let Some(alpha) = picture.alpha.filter(|_| coded.len() == 1) {
+        let alpha = decode(codec, &[alpha], |frame| looks.grey(frame))?;
         let mut with_alpha = image.into_rgba8();
-        for (pixel, alpha) in with_alpha.pixels_mut().zip(alpha) {
+        for (pixel, alpha) in with_alpha.pixels_mut().zip(alpha.into_iter().flatten()) {
             pixel.0[3] = alpha;
         }
         image = with_alpha.into();
     }
     let orientation = u8::try_from(orientation).ok().and_then(Orientation::from_exif);
-    still::show(image, orientation.unwrap_or(Orientation::NoTransforms), colors.profile.as_deref(), within)
-        .map_err(|reason| refused(&reason))
+    show(image, orientation.unwrap_or(Orientation::NoTransforms), colors.profile.as_deref(), within)
+        .map_err(Refused::Broken)
 }
 
 /// The factor by which tiles can shrink, each for itself, and stay at least as large as asked in all.
@@ -185,43 +150,30 @@ fn shrunk(tile: Resolution, all: Resolution, asked: Resolution) -> (u32, Resolut
     (factor, Resolution { width: tile.width / factor, height: tile.height / factor })
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call of one program")]
-async fn decode(
-    spawner: &Spawner,
-    config: &Config,
+/// What becomes of each coded picture that decodes.
+fn decode<T>(
     codec: Codec,
-    stream: Vec<u8>,
-    filters: &str,
-    size: Resolution,
-    pictures: usize,
-    format: &str,
-    bytes_a_pixel: usize,
-) -> Result<Vec<u8>, Error> {
-    let input =
-        tokio::task::spawn_blocking(move || probe::in_memory(&stream)).await.map_err(io::Error::other)??;
-    let mut command = ffmpeg::command(config);
-    command.args(["-protocol_whitelist", "pipe", "-threads", "1", "-f", codec.demuxer(), "-i", "pipe:0"]);
-    command.args(["-map", "0:v:0", "-fps_mode", "passthrough", "-vf", filters]);
-    command.args(["-f", "rawvideo", "-pix_fmt", format]);
-    let expected = size.width as usize * size.height as usize * bytes_a_pixel * pictures;
-    if expected as u64 > config.max_image_memory {
-        return Err(broken(MediaKind::Image, format!("it would take {expected} bytes")));
-    }
-    let pixels = ffmpeg::print(spawner, config, command, input.into(), expected as u64).await?;
-    if pixels.len() == expected {
-        Ok(pixels)
-    } else {
-        Err(Failure::NoResult(format!("{} of {expected} bytes of pixels", pixels.len())).into())
-    }
-}
-
-impl Codec {
-    fn demuxer(self) -> &'static str {
-        match self {
-            Self::Hevc => "hevc",
-            Self::Av1 => "obu",
+    coded: &[Vec<u8>],
+    mut take: impl FnMut(&Frame) -> Option<T>,
+) -> Result<Vec<T>, Refused> {
+    let nothing = |error: libav::Error| Refused::Broken(error.to_string());
+    let bare = match codec {
+        Codec::Hevc => Bare::Hevc,
+        Codec::Av1 => Bare::Av1,
+    };
+    let mut decoder = Decoder::bare(bare).map_err(nothing)?;
+    let mut frame = Frame::new().map_err(nothing)?;
+    let mut taken = Vec::new();
+    for picture in coded {
+        let packet = Packet::of(picture).map_err(nothing)?;
+        // Each alone: it is its own beginning and end.
+        decoder.start_over();
+        let sent = decoder.send(Some(&packet)).and_then(|()| decoder.send(None));
+        if sent.is_ok() && decoder.receive(&mut frame).unwrap_or(false) {
+            taken.extend(take(&frame));
         }
     }
+    Ok(taken)
 }
 
 impl Colors {
@@ -304,12 +256,14 @@ fn picture(
     let Some(codec) = tiles.first().and_then(|tile| codec_of(items, *tile)) else {
         return Ok(Err("a way of coding that is not known"));
     };
-    let mut stream = Vec::new();
+    let mut coded = Vec::new();
     for tile in &tiles {
         let Some(data) = bytes.of(items, *tile)? else { return Ok(Err("its tables point behind its end")) };
+        let mut stream = Vec::new();
         if push(&mut stream, codec, items, *tile, &data).is_none() {
             return Ok(Err("a coded picture that makes no sense"));
         }
+        coded.push(stream);
     }
     let mut alpha = None;
     if let Some(item) = items.alpha(main).filter(|item| codec_of(items, *item) == Some(codec))
@@ -333,8 +287,7 @@ fn picture(
         bit_depth: pixi.and_then(|pixi| pixi.get(5)).copied(),
         has_alpha: items.alpha(main).is_some(),
         is_animated: false,
-        stream,
-        tiles: tiles.len(),
+        coded,
         columns,
         tile: items.size(first).unwrap_or(size),
         colors,
@@ -638,6 +591,8 @@ mod tests {
     use std::io::Cursor as Seekable;
 
     use proptest::prelude::*;
+    use reelhouse_api::MediaKind;
+    use reelhouse_media::{Config, Media, Sniffed};
 
     use super::*;
 
@@ -701,10 +656,10 @@ mod tests {
     #[test]
     fn tables_are_read() {
         let picture = read_bytes(&file()).unwrap();
-        assert_eq!((picture.codec, picture.tiles, picture.orientation), (Codec::Av1, 2, 6));
+        assert_eq!((picture.codec, picture.columns, picture.orientation), (Codec::Av1, 2, 6));
         assert_eq!(picture.size, Resolution { width: 128, height: 48 });
         assert_eq!((picture.channels, picture.bit_depth, picture.has_alpha), (Some(3), Some(10), true));
-        assert_eq!(picture.stream, b"\x12\0tile1\x12\0tile2");
+        assert_eq!(picture.coded, [b"\x12\0tile1", b"\x12\0tile2"]);
         let cut = &file()[..file().len() - 1];
         assert_eq!(read_bytes(cut).unwrap_err(), "its tables point behind its end");
     }
@@ -728,8 +683,9 @@ mod tests {
         let (source, out) = (folder.path().join("grid.avif"), folder.path().join("out.jpg"));
         let file = file_of(&coded("red", "64x48"), &coded("blue", "64x48"));
         std::fs::write(&source, file).unwrap();
-        let media = crate::Media::start(Config::default()).await.unwrap();
-        let facts = examine(&media.spawner, &media.config, &source).await.unwrap();
+        let media = Media::start(Config::default()).await.unwrap();
+        let sniffed = Sniffed::Media { kind: MediaKind::Image, mime: "image/avif" };
+        let facts = media.examine(&source, sniffed).await.unwrap();
         media.thumbnail(&source, facts.kind, &facts.technical, &out).await.unwrap();
         let image = image::open(&out).unwrap().into_rgb8();
         // Turned a quarter clockwise, what was left is above.
