@@ -177,12 +177,12 @@ class Tus(Server):
 
 
 class Rustus(Tus):
-    name, flushes, port, path = "rustus --force-fsync", "bytes", 18102, "/files/"
+    name, flushes, port, path = "rustus --force-fsync", "bytes", 18102, "/files"
 
     def command(self):
         (self.folder / "data").mkdir(exist_ok=True)
         return [PEERS / "rustus/bin/rustus", "--host", "127.0.0.1", "--port", str(self.port), "--data-dir", self.folder / "data", "--info-dir",
-                self.folder / "info", "--force-fsync", "--log-level", "ERROR", "--max-body-size", str(1 << 30)]
+                self.folder / "info", "--force-fsync", "true", "--log-level", "ERROR", "--max-body-size", str(1 << 30)]
 
 
 class TusNode(Tus):
@@ -221,12 +221,16 @@ class SeaweedFiler(SeaweedFS):
     name, flushes, port = "SeaweedFS filer, fsync", "bytes", 18105
 
     def command(self):
-        return [word.replace("18201", "18211").replace("18202", "18212").replace("18203", "18213") if isinstance(word, str) else word
-                for word in super().command()]
+        (self.folder / "data").mkdir(exist_ok=True)
+        return [PEERS / "venv/bin/weed", "server", f"-dir={self.folder}/data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer",
+                "-master.port=18211", "-volume.port=18212", f"-filer.port={self.port}", "-volume.max=100", "-master.volumeSizeLimitMB=1000",
+                "-master.volumePreallocate=false"]
 
     def prepare(self):
-        super().prepare()
-        self.port = 18213
+        for _ in range(100):
+            if subprocess.run(["curl", "-s", "-f", "-o", "/dev/null", "-T", __file__, self.url("/first")], check=False).returncode == 0:
+                return
+            time.sleep(0.3)
 
     def curl(self, file, n):
         return ["-T", str(file), self.url(f"/big-{n}?fsync=true")]

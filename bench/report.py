@@ -48,6 +48,10 @@ def load_of(section):
     return f"{section['rounds']} rounds; load of the machine before them: {section['load']:.1f}."
 
 
+def size_of(section):
+    return f"{section['bytes'] / 1e6:.0f} MB"
+
+
 def uploads(name, section, title):
     rates, use = section["rates"], section["use"]
     base = median(rates["Reelhouse"])
@@ -68,23 +72,23 @@ def write(results):
         verdicts.append(f"| {text} | {value:.2f}{unit} | {'met' if holds(value) else '**not met**'} |")
 
     if {"big", "many"} & results.keys():
-        parts.append("## Uploads of 190 MB\n\ncurl sends them; Reelhouse looks at each with ffprobe before it answers. `dd` copies the same "
+        parts.append("## Large uploads\n\ncurl sends them; Reelhouse looks at each with ffprobe before it answers. `dd` copies the same "
                      "bytes as often at the same time.\n")
     for clients, section in (results.get("big") or {}).items():
         if clients == "load":
             continue
         section["load"] = results["big"]["load"]
-        parts.append(uploads(f"uploads-{clients}", section, f"{clients} at a time"))
+        parts.append(uploads(f"uploads-{clients}", section, f"{clients} at a time, of {size_of(section)}"))
         rates = section["rates"]
         ours = median(rates["Reelhouse"])
-        target(f"{clients} × 190 MB: at least 0.9 of `dd conv=fsync`", ours / median(rates[DD]), lambda ratio: ratio >= 0.9)
+        target(f"{clients} × {size_of(section)}: at least 0.9 of `dd conv=fsync`", ours / median(rates[DD]), lambda ratio: ratio >= 0.9)
         if RUSTUS in rates:
-            target(f"{clients} × 190 MB: at least 1.0 of `{RUSTUS}`", ours / median(rates[RUSTUS]), lambda ratio: ratio >= 1)
+            target(f"{clients} × {size_of(section)}: at least 1.0 of `{RUSTUS}`", ours / median(rates[RUSTUS]), lambda ratio: ratio >= 1)
     if section := results.get("many"):
-        parts.append(uploads("uploads-32", section, "32 at a time"))
+        parts.append(uploads("uploads-32", section, f"32 at a time, of {size_of(section)}"))
         rates = section["rates"]
-        target("32 × 190 MB: at least 0.9 of `dd conv=fsync`", median(rates["Reelhouse"]) / median(rates[DD]), lambda ratio: ratio >= 0.9)
-        target("32 × 190 MB: memory below 64 MiB", section["use"]["Reelhouse"]["peak"], lambda mib: mib < 64, " MiB")
+        target(f"32 × {size_of(section)}: at least 0.9 of `dd conv=fsync`", median(rates["Reelhouse"]) / median(rates[DD]), lambda ratio: ratio >= 0.9)
+        target(f"32 × {size_of(section)}: memory below 64 MiB", section["use"]["Reelhouse"]["peak"], lambda mib: mib < 64, " MiB")
     if section := results.get("small"):
         rates, use = section["rates"], section["use"]
         base = median(rates["Reelhouse"])
@@ -136,7 +140,7 @@ def write(results):
                   [[name, spread(row["Reelhouse"]), spread(row["peer"]), f"`{row['label']}`", f"{median(row['peer']) / median(row['Reelhouse']):.1f}"]
                    for name, row in section["rows"].items()]),
             "A thumbnail is the best of eight keyframes; ffmpegthumbnailer takes one frame at 10 %.\n"]))
-    # Written by hand: `make bench-list`, and what the profiles say.
-    parts += [(DOCS / f"bench/{page}.md").read_text() for page in ("profiles", "search") if (DOCS / f"bench/{page}.md").exists()]
+    # Written by hand: `make bench-probe`, `make bench-list`, and what the profiles say.
+    parts += [(DOCS / f"bench/{page}.md").read_text() for page in ("profiles", "probe", "search") if (DOCS / f"bench/{page}.md").exists()]
     head = HEAD.format(machine=results["machine"])
     (DOCS / "benchmarks.md").write_text("\n".join([head, VERDICTS.format(rows="\n".join(verdicts)), *parts]))

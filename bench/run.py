@@ -7,6 +7,7 @@
 Sections: big, many, small, answer, playable, players, pictures. Rounds: BENCH_ROUNDS.
 """
 
+import http.client
 import json
 import os
 import pathlib
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 
 import report
@@ -24,6 +26,7 @@ from load import curl_at_once, timed, wrk
 from peers import KEY, PEERS, ROOT, TARGET, Nginx, Reelhouse, Rustus, SeaweedFiler, SeaweedFS, TusNode
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
+BIG_MB = int(os.environ.get("BENCH_BIG_MB", "190"))
 RESULTS = ROOT / "docs/bench/results.json"
 
 
@@ -41,8 +44,10 @@ class Bench:
         return self.running[kind]
 
     def stop(self):
+        """Ends the section: what was stored goes, all at once."""
         for server in self.running.values():
             server.stop()
+            shutil.rmtree(server.folder)
         self.running.clear()
 
     def file(self, name, make):
@@ -54,12 +59,12 @@ class Bench:
     # What is measured with.
 
     def big(self):
-        """About 190 MB of H.264 at 30 Mbit/s: four seconds, looped without encoding again."""
+        """About 190 MB (or BENCH_BIG_MB) of H.264 at 30 Mbit/s: four seconds, looped without encoding again."""
         def make(path):
             seed = self.folder / "seed.mp4"
             ffmpeg("-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25:duration=4,noise=alls=60:allf=t", "-f", "lavfi", "-i", "sine=duration=4",
                    "-c:v", "libx264", "-preset", "ultrafast", "-b:v", "60M", "-minrate", "60M", "-pix_fmt", "yuv420p", "-c:a", "aac", seed)
-            ffmpeg("-stream_loop", round(190 * 2**20 / seed.stat().st_size) - 1, "-i", seed, "-c", "copy", path)
+            ffmpeg("-stream_loop", round(BIG_MB * 2**20 / seed.stat().st_size) - 1, "-i", seed, "-c", "copy", path)
         return self.file("big.mp4", make)
 
     def photo(self, name, size, quality):
@@ -169,9 +174,12 @@ class Bench:
         out = self.folder / "segments"
 
         def fetch():
-            read = lambda url: urllib.request.urlopen(url).read().decode("latin-1")
-            names = [line for line in read(manifest).splitlines() if line and not line.startswith("#")]
-            segments = [line for line in read(f"{base}/{names[0]}").splitlines() if line and not line.startswith("#")]
+            connection = http.client.HTTPConnection("127.0.0.1", server.port)
+            def read(url):
+                connection.request("GET", urllib.parse.urlsplit(url).path)
+                return connection.getresponse().read()
+            named = lambda url: [line for line in read(url).decode().splitlines() if line and not line.startswith("#")]
+            segments = named(f"{base}/{named(manifest)[0]}")
             read(f"{base}/main-init.mp4"), read(f"{base}/{segments[0]}")
 
         def index():

@@ -19,7 +19,7 @@ const MAX_TEXT: usize = 1 << 20;
 /// Where an asset's bytes are.
 pub(crate) enum Source {
     /// Here.
-    File(Upload),
+    File(Box<Upload>),
     /// Where this leads.
     Url(String),
 }
@@ -120,7 +120,7 @@ where
         Some("direct") => {
             let (upload, part_filename) = file.ok_or(Fault::FileNotProvided)?;
             new.part_filename = part_filename;
-            Ok((new, Source::File(upload)))
+            Ok((new, Source::File(Box::new(upload))))
         }
         Some("url") => match fields.url.filter(|url| !url.is_empty()) {
             Some(url) => Ok((new, Source::Url(url))),

@@ -8,7 +8,7 @@ use crate::error::{During, Result};
 
 /// Bytes gathered before they go to the disk in one piece. Two such batches (one being written, one being filled) are
 /// all the memory an upload takes.
-pub(crate) const BATCH: usize = 512 * 1024;
+pub(crate) const BATCH: usize = 256 * 1024;
 
 /// Takes bytes one after the other, from an offset of a file on.
 #[derive(Debug)]
@@ -39,13 +39,17 @@ pub(crate) struct Writer {
     pub(crate) hasher: Box<blake3::Hasher>,
     offset: u64,
     pub(crate) size: u64,
+    /// Memory of the batch written last.
+    spare: Vec<u8>,
 }
 
 impl Writer {
-    fn write(mut self, batch: &[u8]) -> io::Result<Self> {
-        self.file.write_all_at(batch, self.offset + self.size)?;
-        self.hasher.update(batch);
+    fn write(mut self, mut batch: Vec<u8>) -> io::Result<Self> {
+        self.file.write_all_at(&batch, self.offset + self.size)?;
+        self.hasher.update(&batch);
         self.size += batch.len() as u64;
+        batch.clear();
+        self.spare = batch;
         Ok(self)
     }
 }
@@ -64,22 +68,41 @@ impl Appender {
         hasher: Box<blake3::Hasher>,
         size: u64,
     ) -> Self {
-        Self { batch: Vec::new(), disk: Disk::Idle(Writer { file, held, hasher, offset, size }) }
+        let writer = Writer { file, held, hasher, offset, size, spare: Vec::new() };
+        Self { batch: Vec::new(), disk: Disk::Idle(writer) }
     }
 
     /// Takes the next bytes. Waits only when the disk is a whole batch behind.
     ///
     /// # Errors
     /// When a write failed, this one's or an earlier one's.
-    pub(crate) async fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        self.batch.extend_from_slice(bytes);
-        if self.batch.len() >= BATCH { self.write_batch().await } else { Ok(()) }
+    pub(crate) async fn push(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let room = BATCH.saturating_sub(self.batch.len());
+            let (fits, rest) = bytes.split_at(bytes.len().min(room));
+            self.make_room(fits.len());
+            self.batch.extend_from_slice(fits);
+            if self.batch.len() >= BATCH {
+                self.write_batch().await?;
+            }
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    /// Grows the batch by doubling, so that small files take little, and never above its full size.
+    fn make_room(&mut self, more: usize) {
+        let (len, capacity) = (self.batch.len(), self.batch.capacity());
+        if len + more > capacity {
+            self.batch.reserve_exact((capacity * 2).clamp(len + more, BATCH) - len);
+        }
     }
 
     async fn write_batch(&mut self) -> Result<()> {
-        let writer = self.writer().await?;
-        let batch = std::mem::take(&mut self.batch);
-        self.disk = Disk::Writing(tokio::task::spawn_blocking(move || writer.write(&batch)));
+        let mut writer = self.writer().await?;
+        // The one that was written is the next one to be filled.
+        let batch = std::mem::replace(&mut self.batch, std::mem::take(&mut writer.spare));
+        self.disk = Disk::Writing(tokio::task::spawn_blocking(move || writer.write(batch)));
         Ok(())
     }
 
@@ -114,10 +137,10 @@ impl Appender {
     /// When a write failed, or the file cannot be cut.
     pub(crate) async fn restart(&mut self) -> Result<()> {
         self.batch.clear();
-        let Writer { file, held, .. } = self.writer().await?;
+        let Writer { file, held, spare, .. } = self.writer().await?;
         let cut = move || {
             file.set_len(0)?;
-            Ok(Writer { file, held, hasher: Box::default(), offset: 0, size: 0 })
+            Ok(Writer { file, held, hasher: Box::default(), offset: 0, size: 0, spare })
         };
         self.disk = Disk::Writing(tokio::task::spawn_blocking(cut));
         Ok(())

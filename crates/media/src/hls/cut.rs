@@ -78,7 +78,9 @@ pub(super) fn video(file: &mut (impl Read + Seek), lane: &Lane) -> Result<Video,
         cuts.starts.push(start);
         rest = rest.get(rest.partition_point(|other| other <= sync)..).unwrap_or_default();
     }
-    for sync in cuts.firsts.iter().chain(syncs.iter().take(MAX_LOOKS)) {
+    let looked_at = syncs.get(..MAX_LOOKS).unwrap_or(&syncs);
+    let further = cuts.firsts.iter().filter(|first| looked_at.last().is_none_or(|last| *first > last));
+    for sync in looked_at.iter().chain(further) {
         if let Some(sample) = samples.get(*sync)
             && !is_start(file, sample, &video.coding)?
         {
