@@ -64,6 +64,10 @@ settings! {
     data_dir: PathBuf = "./reelhouse-data".into(),
     ["REELHOUSE_DATA_DIR", "FOLDER", default: "./reelhouse-data"];
 
+    "Address and port of a listener of its own for /metrics, without a key; of `worker`, too"
+    metrics_listen: String = String::new(),
+    ["REELHOUSE_METRICS_LISTEN", "HOST:PORT", default: "none; the main listener has /metrics, for keys of `default`"];
+
     "A key for the account `default`: any string of 16 or more characters"
     api_key: String = String::new(),
     ["REELHOUSE_API_KEY", "KEY", default: "the first start makes one and prints it once"];

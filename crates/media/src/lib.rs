@@ -31,7 +31,11 @@ use std::{
 };
 
 use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
-use tokio::sync::Semaphore;
+use reelhouse_metrics::metrics;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::Instant,
+};
 
 pub use ffmpeg::Failure;
 pub use plan::{How, Need, Plan, Track, because};
@@ -182,7 +186,27 @@ impl Media {
     /// [`Error::Broken`] and [`Error::NotMedia`] are the file's fault; a child that dies, hangs or lies is
     /// [`Error::Broken`], too.
     pub async fn examine(&self, path: &Path, sniffed: Sniffed) -> Result<Facts, Error> {
-        let _turn = self.turns.acquire().await.map_err(std::io::Error::other)?;
+        let _turn = self.turn().await?;
+        let begun = Instant::now();
+        let examined = self.examine_now(path, sniffed).await;
+        let outcome = match &examined {
+            Ok(_) => "taken",
+            Err(Error::Broken { .. } | Error::NotMedia { .. }) => "refused",
+            Err(_) => "failed",
+        };
+        metrics().probe_duration.with([outcome.into()]).observe(begun.elapsed().as_secs_f64());
+        examined
+    }
+
+    /// Waits for a turn to look at a file.
+    async fn turn(&self) -> std::io::Result<SemaphorePermit<'_>> {
+        let begun = Instant::now();
+        let turn = self.turns.acquire().await.map_err(std::io::Error::other)?;
+        metrics().wait_duration.with(["probe".into()]).observe(begun.elapsed().as_secs_f64());
+        Ok(turn)
+    }
+
+    async fn examine_now(&self, path: &Path, sniffed: Sniffed) -> Result<Facts, Error> {
         match sniffed {
             Sniffed::Other { mime } => Err(Error::NotMedia { mime }),
             Sniffed::Media { kind: MediaKind::Image, mime } if picture::decodes(mime) => {

@@ -20,7 +20,7 @@ impl Media {
     /// When the file cannot be opened or no child be had. What cannot be served as it lies is a [`Reason`]; so is a child
     /// that dies over it.
     pub async fn hls_index(&self, path: &Path, copy: &[CopyCodec]) -> Result<Result<Index, Reason>, Error> {
-        let _turn = self.turns.acquire().await.map_err(std::io::Error::other)?;
+        let _turn = self.turn().await?;
         let file = open(path).await?;
         let patience = Patience { most: MAX_INDEX, ..self.config.probe_patience() };
         let request = Request::HlsIndex { copy: copy.to_vec() };

@@ -5,6 +5,7 @@
 //! up after [`MAX_FAILED_ATTEMPTS`], one that kills its worker after [`MAX_LOST_LEASES`].
 
 use reelhouse_api::{AssetError, AssetId, EventKind, Fault, JobKind, JobState, RenditionStatus};
+use reelhouse_metrics::metrics;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::{
@@ -412,6 +413,7 @@ impl Store {
             .fetch_all(&mut *tx)
             .await?;
         let jobs = rows.into_iter().map(JobRecord::try_from).collect::<Result<Vec<_>>>()?;
+        metrics().leases_lost.inc_by(jobs.len() as u64);
         let dead: Vec<JobRecord> = jobs.into_iter().filter(|job| job.state == JobState::Dead).collect();
         for job in &dead {
             give_up(&mut tx, job, &fault_of(job.kind), now_ms).await?;

@@ -27,6 +27,7 @@ mod indexed_assets;
 mod indexes;
 mod list;
 mod media;
+mod metrics;
 mod origin;
 mod process;
 mod receiver;
