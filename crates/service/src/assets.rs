@@ -5,8 +5,12 @@ use reelhouse_api::{Asset, AssetId, Fault, Method, Page, PageInfo, RenditionStat
 use reelhouse_store::{AssetQuery, AssetRecord, Removal};
 
 use crate::{
-    Caller, IdempotencyKey, KeptMetadata, Service, Upload, error::Result, filename, idempotency::Claim,
-    judge::JudgeError, upload::Arrived,
+    Caller, IdempotencyKey, KeptMetadata, Service, Upload,
+    error::Result,
+    filename,
+    idempotency::Claim,
+    judge::{self, JudgeError},
+    upload::Arrived,
 };
 
 /// What a form says beside its file.
@@ -60,7 +64,8 @@ impl Service {
         let Arrived { bytes, sniffed, method, _share } = arrived;
         let size = bytes.size();
         // Ours, but the SDKs cannot read a 5xx on a create (contract, section 10).
-        let judged = self.judge(bytes.path(), sniffed, method, size).await;
+        let source = judge::source(bytes.staged());
+        let judged = self.judge(source.clone(), sniffed, method, size).await;
         let facts = judged.map_err(|error| match error {
             JudgeError::Fault(fault) => fault,
             JudgeError::Tool(error) => {
@@ -70,12 +75,15 @@ impl Service {
         })?;
         let mut asset = self.new_asset(caller, method, filename, new)?;
         let blake3 = bytes.blake3().to_owned();
-        let early = self.make_ready(&mut asset, bytes.path(), facts, size, blake3).await;
+        let early = self.make_ready(&mut asset, source, facts, size, blake3).await;
         let answer = as_created(&asset);
         let receipt = claim.as_ref().map(|claim| claim.receipt(&answer));
+        let wants_jobs = asset.wanted().next().is_some();
         match self.store.publish(bytes, asset, early, receipt).await {
             Ok(()) => {
-                self.jobs_pushed();
+                if wants_jobs {
+                    self.jobs_pushed();
+                }
                 Ok(answer)
             }
             Err(error) => self.not_made(caller, error, size, claim).await,

@@ -1,7 +1,7 @@
 //! The rows of assets: reading them, and the one insert.
 
 use reelhouse_api::{
-    AssetError, AssetId, MediaKind, Method, RenditionStatus, Status, TechnicalMetadata, UserMetadata,
+    AssetError, AssetId, JobKind, MediaKind, Method, RenditionStatus, Status, TechnicalMetadata, UserMetadata,
 };
 use serde::Serialize;
 use sqlx::SqliteConnection;
@@ -51,6 +51,17 @@ pub struct AssetRecord {
     pub user_metadata: Option<UserMetadata>,
     /// What is known of the file.
     pub technical_metadata: Option<Box<TechnicalMetadata>>,
+}
+
+impl AssetRecord {
+    /// The jobs that a ready asset asks for.
+    pub fn wanted(&self) -> impl Iterator<Item = JobKind> + use<> {
+        let wanted = [(JobKind::Hls, self.hls_status), (JobKind::Thumbnail, self.thumbnail_status)];
+        wanted
+            .into_iter()
+            .filter(|(_, status)| *status == Some(RenditionStatus::Pending))
+            .map(|(kind, _)| kind)
+    }
 }
 
 #[derive(sqlx::FromRow)]
