@@ -57,7 +57,7 @@ pub use jobs::{JobRecord, Lane, MAX_FAILED_ATTEMPTS, MAX_LOST_LEASES};
 pub use list::{AssetQuery, Order, SortBy};
 pub use remove::Removal;
 pub use sessions::{ChunkRecord, Reported, Slot, UploadSession};
-pub use staging::{Sealed, StagingFile};
+pub use staging::{Sealed, Staged, StagingFile};
 pub use webhooks::WebhookRecord;
 
 use db::Db;

@@ -26,7 +26,7 @@ async fn fixture() -> Fixture {
     store.add_key("a", &ApiKey::new("a-key-for-tests-only"), KeyOrigin::Created, false, 0).await.unwrap();
     let ids = IdMaker::default();
     let asset = ids.next(1000, [1; 4]);
-    let mut file = store.blobs().stage(None).await.unwrap();
+    let mut file = store.blobs().stage(None);
     file.push(b"bytes").await.unwrap();
     let sealed = file.seal().await.unwrap();
     let record = AssetRecord {

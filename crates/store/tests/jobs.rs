@@ -23,7 +23,7 @@ async fn fixture() -> Fixture {
     let store = Store::open(folder.path(), 0).await.unwrap();
     store.add_key("a", &ApiKey::new("a-key-for-tests-only"), KeyOrigin::Created, false, 0).await.unwrap();
     let asset = IdMaker::default().next(1000, [1; 4]);
-    let mut file = store.blobs().stage(None).await.unwrap();
+    let mut file = store.blobs().stage(None);
     file.push(b"bytes").await.unwrap();
     let sealed = file.seal().await.unwrap();
     let record = AssetRecord {

@@ -36,7 +36,7 @@ impl Fixture {
 
     async fn publish(&self, hls: Option<RenditionStatus>) -> Result<AssetId, Error> {
         let asset = self.ids.next(1000, [1; 4]);
-        let mut file = self.store.blobs().stage(None).await.unwrap();
+        let mut file = self.store.blobs().stage(None);
         file.push(b"bytes").await.unwrap();
         let sealed = file.seal().await.unwrap();
         let record = AssetRecord {
@@ -260,7 +260,7 @@ async fn a_failed_asset_says_so_for_all_that_was_asked_of_it() {
         received: 0,
         rate: None,
     };
-    let staged = fixture.store.blobs().stage(None).await.unwrap();
+    let staged = fixture.store.blobs().stage(None);
     fixture.store.begin_import(staged, &record, import, None).await.unwrap();
     assert_eq!(fixture.log(&webhook).await, [], "it is neither yet");
     let lane = Lane::Import { per_account: 1 };
