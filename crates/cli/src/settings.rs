@@ -80,6 +80,10 @@ settings! {
     log: String = "info".to_owned(),
     ["REELHOUSE_LOG", "FILTER", default: "info"];
 
+    "Base of the OTLP endpoint (HTTP) that traces go to, for instance http://127.0.0.1:4318"
+    otlp_endpoint: String = String::new(),
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "URL", default: "none"];
+
     "What is taken: `twelvelabs` (the original's numbers) or `permissive`. The file's tables [video], [audio] and \
      [image] change single numbers; 0 takes a bound away, but for max_size"
     limits: LimitsProfile = LimitsProfile::default(),

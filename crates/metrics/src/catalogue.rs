@@ -27,11 +27,14 @@ pub type Label = Cow<'static, str>;
 /// A number that is no integer.
 pub type Float = Gauge<f64, AtomicU64>;
 
+/// Names with values.
+type Labels<const N: usize> = [(&'static str, Label); N];
+
 /// One metric for each combination of labels.
 #[derive(Debug)]
 pub struct Labelled<const N: usize, M> {
     names: [&'static str; N],
-    family: Family<[(&'static str, Label); N], M, fn() -> M>,
+    family: Family<Labels<N>, M, fn() -> M>,
 }
 
 impl<const N: usize, M: Clone> Labelled<N, M> {

@@ -17,14 +17,18 @@ const API_VERSION: HeaderName = HeaderName::from_static("x-api-version");
 
 pub(crate) async fn request(request: Request, next: Next) -> Response {
     let id = new_request_id();
+    let (method, route) = (method_of(request.method()), route_of(&request));
     let span = tracing::info_span!(
         "request",
         id,
         method = %request.method(),
         path = without_token(request.uri().path()),
-        account = tracing::field::Empty
+        account = tracing::field::Empty,
+        otel.name = tracing::field::Empty
     );
-    let (method, route) = (method_of(request.method()), route_of(&request));
+    reelhouse_trace::name(&span, || format!("{method} {route}"));
+    let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    reelhouse_trace::continue_from(&span, traceparent);
     let started = Instant::now();
     let mut response = async {
         let response = next.run(request).await;

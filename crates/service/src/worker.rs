@@ -11,6 +11,7 @@ use tokio::{
     time::{interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::{Service, idempotency, jobs, webhooks};
 
@@ -102,7 +103,16 @@ impl Service {
 
     async fn run_worker(&self, lane: Lane, name: String, shutdown: &CancellationToken) {
         while let Some(job) = self.next_job(lane, &name, shutdown).await {
-            self.attempt(&job, shutdown).await;
+            let span = tracing::info_span!(
+                "attempt",
+                otel.name = tracing::field::Empty,
+                job = job.id,
+                kind = job.kind.as_str(),
+                asset = %job.asset_id
+            );
+            reelhouse_trace::name(&span, || format!("job {}", job.kind.as_str()));
+            reelhouse_trace::continue_from(&span, job.traceparent.as_deref());
+            self.attempt(&job, shutdown).instrument(span).await;
         }
     }
 
@@ -181,7 +191,6 @@ impl Service {
     }
 
     /// One attempt at a job, from its folder to its end.
-    #[tracing::instrument(skip_all, fields(job = job.id, kind = job.kind.as_str(), asset = %job.asset_id))]
     async fn attempt(&self, job: &JobRecord, shutdown: &CancellationToken) {
         let begun = std::time::Instant::now();
         let progress = Progress::new(0.0);

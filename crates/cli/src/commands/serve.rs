@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{logging, settings::Settings};
 
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
-    logging::start(&settings.log)?;
+    let logging = logging::start(&settings)?;
     use_all_descriptors();
     // Before anything is opened: a signal during a long recovery counts, too.
     let shutdown = on_signal()?;
@@ -44,6 +44,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         reelhouse_server::serve(listener, app, shutdown.clone()),
         service.work(&name, settings.workers, shutdown),
     );
+    logging.end().await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,7 +8,7 @@ use crate::{logging, settings::Settings};
 
 /// Runs jobs beside a server, until a signal.
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
-    logging::start(&settings.log)?;
+    let logging = logging::start(&settings)?;
     let shutdown = on_signal()?;
     let store = Store::attach(&settings.data_dir).await?;
     let service = start_service(&settings, store).await?;
@@ -17,5 +17,6 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let watched = serve_metrics(&settings, app, shutdown.clone()).await?;
     let name = worker_name("worker:");
     tokio::join!(watched, service.work(&name, settings.workers, shutdown));
+    logging.end().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -31,6 +31,7 @@ mod metrics;
 mod origin;
 mod process;
 mod receiver;
+mod traces;
 mod upload;
 mod user_metadata;
 mod webhooks;
