@@ -71,6 +71,11 @@ impl FolderLock {
         Ok(Self { _file: file })
     }
 
+    /// Whether a server ever ran on a folder.
+    pub(crate) fn was_ever_taken(data_dir: &Path) -> bool {
+        data_dir.join(FILE).is_file()
+    }
+
     /// The running server of a folder, if there is one.
     pub(crate) fn holder(data_dir: &Path) -> Option<Holder> {
         let mut file = File::open(data_dir.join(FILE)).ok()?;

@@ -10,6 +10,7 @@ mod assets;
 mod blobs;
 mod db;
 mod derivatives;
+mod dialect;
 mod doctor;
 mod early;
 mod error;
@@ -28,15 +29,18 @@ mod publish;
 mod remove;
 mod secrets;
 mod sessions;
+mod sql;
 mod staging;
 mod user_metadata;
+mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use accounts::{AccountRecord, ApiKey, KeyOrigin, KeyRecord};
 pub use appender::Held;
 pub use assets::AssetRecord;
 pub use blobs::{BlobKey, Blobs};
+pub use db::Database;
 pub use derivatives::{Attempt, DerivativeRecord};
 pub use doctor::{Finding, Report};
 pub use early::EarlyDerivative;
@@ -75,9 +79,9 @@ impl Store {
     /// # Errors
     /// [`Error::FolderHeld`] when another server holds the folder, [`Error::SchemaNewer`] when a newer
     /// version of this program wrote it.
-    pub async fn open(data_dir: &Path, now_ms: i64) -> Result<Self> {
+    pub async fn open(data_dir: &Path, database: &Database, now_ms: i64) -> Result<Self> {
         let lock = FolderLock::take(data_dir, now_ms)?;
-        let db = Db::open(&database_path(data_dir)).await?;
+        let db = Db::open(database, data_dir).await?;
         let blobs = Blobs::open(data_dir)?;
         let store = Self { db, blobs, _lock: Some(lock) };
         store.recover().await?;
@@ -90,12 +94,12 @@ impl Store {
     /// # Errors
     /// [`Error::NoSuchFolder`] when no server ever ran on this folder; [`Error::SchemaOlder`] and
     /// [`Error::SchemaNewer`] when its schema is not this program's.
-    pub async fn attach(data_dir: &Path) -> Result<Self> {
-        let path = database_path(data_dir);
-        if !path.is_file() {
+    pub async fn attach(data_dir: &Path, database: &Database) -> Result<Self> {
+        if !FolderLock::was_ever_taken(data_dir) {
             return Err(Error::NoSuchFolder { path: data_dir.to_owned() });
         }
-        Ok(Self { db: Db::attach(&path).await?, blobs: Blobs::attach(data_dir), _lock: None })
+        let db = Db::attach(database, data_dir).await?;
+        Ok(Self { db, blobs: Blobs::attach(data_dir), _lock: None })
     }
 
     /// The folder's blobs.
@@ -128,8 +132,4 @@ impl Store {
         }
         self.blobs.clear_staging()
     }
-}
-
-fn database_path(data_dir: &Path) -> PathBuf {
-    data_dir.join("reelhouse.db")
 }

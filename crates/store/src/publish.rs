@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use reelhouse_api::{AssetId, JobKind, RenditionStatus};
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 use tokio::{join, try_join};
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     idempotency::{self, Receipt},
     jobs,
     staging::Sealed,
+    writer::transaction,
 };
 
 impl Store {
@@ -94,18 +95,18 @@ impl Store {
 
     /// Ends an intent whose publish does not go on: without a row, its bytes go.
     pub(crate) async fn resolve_intent(&self, asset: AssetId) -> Result<()> {
-        let mut tx = self.db.write().await?;
-        let row: Option<i64> = sqlx::query_scalar("SELECT seq FROM asset WHERE id = $1")
-            .bind(asset.to_string())
-            .fetch_optional(&mut *tx)
-            .await?;
-        if row.is_none() {
-            self.blobs.remove(BlobKey::Original(asset)).await?;
-            let blobs = self.blobs.clone();
-            blocking(move || blobs.remove_derived(asset, |_| true)).await?;
-        }
-        end_intent(&mut tx, asset).await?;
-        Ok(tx.commit().await?)
+        transaction!(self.db, |tx| {
+            let row: Option<i64> = sqlx::query_scalar("SELECT seq FROM asset WHERE id = $1")
+                .bind(asset.to_string())
+                .fetch_optional(&mut *tx)
+                .await?;
+            if row.is_none() {
+                self.blobs.remove(BlobKey::Original(asset)).await?;
+                let blobs = self.blobs.clone();
+                blocking(move || blobs.remove_derived(asset, |_| true)).await?;
+            }
+            end_intent(tx, asset).await
+        })
     }
 }
 
@@ -117,7 +118,7 @@ struct Published {
 }
 
 impl Published {
-    async fn insert(&self, tx: &mut SqliteConnection) -> Result<()> {
+    async fn insert(&self, tx: &mut AnyConnection) -> Result<()> {
         let Self { asset, early, receipt } = self;
         idempotency::insert(tx, &asset.account, receipt.as_ref(), asset.created_at).await?;
         assets::insert(tx, asset).await?;
@@ -130,7 +131,7 @@ impl Published {
 }
 
 /// Pushes the jobs that a new asset asks for.
-pub(crate) async fn push_wanted(tx: &mut SqliteConnection, asset: &AssetRecord, now_ms: i64) -> Result<()> {
+pub(crate) async fn push_wanted(tx: &mut AnyConnection, asset: &AssetRecord, now_ms: i64) -> Result<()> {
     let wanted = [(JobKind::Hls, asset.hls_status), (JobKind::Thumbnail, asset.thumbnail_status)];
     for (kind, status) in wanted {
         if status == Some(RenditionStatus::Pending) {
@@ -140,7 +141,7 @@ pub(crate) async fn push_wanted(tx: &mut SqliteConnection, asset: &AssetRecord, 
     Ok(())
 }
 
-async fn end_intent(tx: &mut SqliteConnection, asset: AssetId) -> Result<()> {
+async fn end_intent(tx: &mut AnyConnection, asset: AssetId) -> Result<()> {
     sqlx::query("DELETE FROM publish_intent WHERE asset_id = $1").bind(asset.to_string()).execute(tx).await?;
     Ok(())
 }

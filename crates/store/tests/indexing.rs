@@ -7,7 +7,7 @@ use reelhouse_api::{
     index::{IndexModel, IndexedAssetStatus},
 };
 use reelhouse_store::{
-    Added, ApiKey, AssetRecord, IndexRecord, IndexedAssetRecord, JobRecord, KeyOrigin, Lane, Store,
+    Added, ApiKey, AssetRecord, Database, IndexRecord, IndexedAssetRecord, JobRecord, KeyOrigin, Lane, Store,
     SystemRecord,
 };
 use tempfile::TempDir;
@@ -22,7 +22,7 @@ struct Fixture {
 /// A store with one ready asset.
 async fn fixture() -> Fixture {
     let folder = TempDir::new().unwrap();
-    let store = Store::open(folder.path(), 0).await.unwrap();
+    let store = Store::open(folder.path(), &Database::Folder, 0).await.unwrap();
     store.add_key("a", &ApiKey::new("a-key-for-tests-only"), KeyOrigin::Created, false, 0).await.unwrap();
     let ids = IdMaker::default();
     let asset = ids.next(1000, [1; 4]);

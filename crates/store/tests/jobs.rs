@@ -4,7 +4,7 @@
 
 use reelhouse_api::{AssetId, IdMaker, JobKind, JobState, MediaKind, Method, RenditionStatus, Status};
 use reelhouse_store::{
-    ApiKey, AssetRecord, JobRecord, KeyOrigin, Lane, MAX_FAILED_ATTEMPTS, MAX_LOST_LEASES, Removal,
+    ApiKey, AssetRecord, Database, JobRecord, KeyOrigin, Lane, MAX_FAILED_ATTEMPTS, MAX_LOST_LEASES, Removal,
     SERVER_WORKER, Store,
 };
 use tempfile::TempDir;
@@ -20,7 +20,7 @@ struct Fixture {
 /// A store with one asset that wants HLS.
 async fn fixture() -> Fixture {
     let folder = TempDir::new().unwrap();
-    let store = Store::open(folder.path(), 0).await.unwrap();
+    let store = Store::open(folder.path(), &Database::Folder, 0).await.unwrap();
     store.add_key("a", &ApiKey::new("a-key-for-tests-only"), KeyOrigin::Created, false, 0).await.unwrap();
     let asset = IdMaker::default().next(1000, [1; 4]);
     let mut file = store.blobs().stage(None).await.unwrap();
@@ -204,7 +204,7 @@ async fn a_restart_takes_back_the_servers_own_leases_at_once() {
     std::fs::write(attempt.path().join("half"), "x").unwrap();
     std::mem::forget(attempt);
     drop(store);
-    let store = Store::open(folder.path(), 2000).await.unwrap();
+    let store = Store::open(folder.path(), &Database::Folder, 2000).await.unwrap();
     let fixture = Fixture { folder, store, asset };
     assert_eq!(fixture.folders().1, 0, "what the attempt left is gone");
     let job = fixture.claim(2000).await.unwrap();
@@ -213,7 +213,7 @@ async fn a_restart_takes_back_the_servers_own_leases_at_once() {
     let attempt = fixture.store.begin_attempt(&job).await.unwrap();
     let Fixture { folder, store, asset } = fixture;
     drop(store);
-    let store = Store::open(folder.path(), 3000).await.unwrap();
+    let store = Store::open(folder.path(), &Database::Folder, 3000).await.unwrap();
     let fixture = Fixture { folder, store, asset };
     assert_eq!((fixture.claim(3000).await, fixture.folders().1), (None, 1), "a worker of its own goes on");
     assert!(fixture.store.finish_job(&job, attempt, "{}", 4000).await.unwrap());

@@ -23,7 +23,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     use_all_descriptors();
     // Before anything is opened: a signal during a long recovery counts, too.
     let shutdown = on_signal()?;
-    let store = Store::open(&settings.data_dir, SystemClock.now_ms()).await;
+    let store = Store::open(&settings.data_dir, &settings.database()?, SystemClock.now_ms()).await;
     let store = store.with_context(|| format!("data folder {}", settings.data_dir.display()))?;
     let service = start_service(&settings, store).await?;
     if let Some(key) = service.settle_keys(settings.configured_key().as_ref()).await? {

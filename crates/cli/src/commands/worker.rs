@@ -9,7 +9,7 @@ use crate::{logging, settings::Settings};
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     logging::start(&settings.log)?;
     let shutdown = on_signal()?;
-    let store = Store::attach(&settings.data_dir).await?;
+    let store = Store::attach(&settings.data_dir, &settings.database()?).await?;
     let service = start_service(&settings, store).await?;
     tracing::info!(workers = settings.workers, "working");
     service.work(&worker_name("worker:"), settings.workers, shutdown).await;
