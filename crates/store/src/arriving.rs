@@ -97,7 +97,7 @@ impl Store {
             if !jobs::end(tx, job).await? {
                 return Ok(false);
             }
-            become_ready(tx, asset).await?;
+            become_ready(tx, asset, now_ms).await?;
             if let Some((early, folder)) = early {
                 early.record(tx, asset.id, folder, now_ms).await?;
             }
@@ -114,12 +114,12 @@ impl Store {
     ///
     /// # Errors
     /// When the database or the folder fails.
-    pub async fn refuse_arrived(&self, job: &JobRecord, error: &AssetError) -> Result<bool> {
+    pub async fn refuse_arrived(&self, job: &JobRecord, error: &AssetError, now_ms: i64) -> Result<bool> {
         let refused = transaction!(self.db, |tx| {
             if !jobs::end(tx, job).await? {
                 return Ok(false);
             }
-            become_failed(tx, job.asset_id, error).await?;
+            become_failed(tx, job.asset_id, error, now_ms).await?;
             Ok(true)
         })?;
         if refused {

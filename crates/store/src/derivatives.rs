@@ -126,7 +126,7 @@ impl Store {
                 return Ok(false);
             }
             record(tx, (job.asset_id, job.kind), &job.attempt(), bytes, details, now_ms).await?;
-            jobs::show(tx, job.asset_id, job.kind, RenditionStatus::Ready).await?;
+            jobs::show(tx, job.asset_id, job.kind, RenditionStatus::Ready, now_ms).await?;
             Ok(true)
         })
     }

@@ -59,7 +59,7 @@ async fn commit(writer: &Writer, members: Vec<Member>) {
         if shared.as_ref().err().is_none_or(Error::is_unavailable) {
             for member in members {
                 // Who does not wait any more has no use for the answer.
-                let _ = member.ended.send(shared.as_ref().map(|()| ()).map_err(Error::for_another));
+                let _ = member.ended.send(shared.as_ref().copied().map_err(Error::for_another));
             }
             return;
         }

@@ -4,7 +4,7 @@
 //! a worker that lost its lease finds no row. Failed attempts and lost leases are counted apart: a job that fails is given
 //! up after [`MAX_FAILED_ATTEMPTS`], one that kills its worker after [`MAX_LOST_LEASES`].
 
-use reelhouse_api::{AssetError, AssetId, Fault, JobKind, JobState, RenditionStatus};
+use reelhouse_api::{AssetError, AssetId, EventKind, Fault, JobKind, JobState, RenditionStatus};
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     assets::become_failed,
     dialect::or_no_number,
     error::{Error, Result},
-    indexing,
+    events, indexing,
     writer::transaction,
 };
 
@@ -182,29 +182,39 @@ fn status_column(kind: JobKind) -> Option<&'static str> {
     }
 }
 
-/// Shows on the asset, or on its places in indexes, how far a job is.
+/// Shows on the asset, or on its places in indexes, how far a job is. Where that is an end, it is an event.
 pub(crate) async fn show(
     tx: &mut AnyConnection,
     asset: AssetId,
     kind: JobKind,
     status: RenditionStatus,
+    now_ms: i64,
 ) -> Result<()> {
     if kind == JobKind::Index {
         return indexing::show(tx, asset, status).await;
     }
     if let Some(column) = status_column(kind) {
-        let sql = format!("UPDATE asset SET {column} = $2 WHERE id = $1 AND {column} IS NOT NULL");
-        sqlx::query(AssertSqlSafe(sql)).bind(asset.to_string()).bind(status.as_str()).execute(tx).await?;
+        let sql = format!(
+            "UPDATE asset SET {column} = $2 WHERE id = $1 AND {column} IS NOT NULL RETURNING account"
+        );
+        let account: Option<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(asset.to_string())
+            .bind(status.as_str())
+            .fetch_optional(&mut *tx)
+            .await?;
+        if let Some(account) = account {
+            events::record(tx, &account, asset, EventKind::of_rendition(kind, status), now_ms).await?;
+        }
     }
     Ok(())
 }
 
 /// Says on the asset that a job was given up.
-async fn give_up(tx: &mut AnyConnection, job: &JobRecord, fault: &Fault) -> Result<()> {
+async fn give_up(tx: &mut AnyConnection, job: &JobRecord, fault: &Fault, now_ms: i64) -> Result<()> {
     if !job.kind.decides() {
-        return show(tx, job.asset_id, job.kind, RenditionStatus::Error).await;
+        return show(tx, job.asset_id, job.kind, RenditionStatus::Error, now_ms).await;
     }
-    become_failed(tx, job.asset_id, &AssetError::from(fault)).await?;
+    become_failed(tx, job.asset_id, &AssetError::from(fault), now_ms).await?;
     sqlx::query("DELETE FROM job WHERE id = $1").bind(&job.id).execute(tx).await?;
     Ok(())
 }
@@ -298,7 +308,7 @@ impl Store {
                 .fetch_optional(&mut *tx)
                 .await?;
             let Some(job) = row.map(JobRecord::try_from).transpose()? else { return Ok(None) };
-            show(tx, job.asset_id, job.kind, RenditionStatus::Processing).await?;
+            show(tx, job.asset_id, job.kind, RenditionStatus::Processing, now_ms).await?;
             Ok(Some(job))
         })
     }
@@ -337,7 +347,13 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn fail_job(&self, job: &JobRecord, error: &str, retry_at: Option<i64>) -> Result<()> {
+    pub async fn fail_job(
+        &self,
+        job: &JobRecord,
+        error: &str,
+        retry_at: Option<i64>,
+        now_ms: i64,
+    ) -> Result<()> {
         let again = retry_at.filter(|_| !job.is_last_attempt());
         let state = if again.is_some() { JobState::Queued } else { JobState::Dead };
         let sql =
@@ -357,7 +373,7 @@ impl Store {
                 .await?;
             let is_given_up = noted.rows_affected() > 0 && state == JobState::Dead;
             if is_given_up {
-                give_up(tx, job, &fault_of(job.kind)).await?;
+                give_up(tx, job, &fault_of(job.kind), now_ms).await?;
             }
             Ok(is_given_up)
         })?;
@@ -397,7 +413,7 @@ impl Store {
             let jobs = rows.into_iter().map(JobRecord::try_from).collect::<Result<Vec<_>>>()?;
             let dead: Vec<JobRecord> = jobs.into_iter().filter(|job| job.state == JobState::Dead).collect();
             for job in &dead {
-                give_up(tx, job, &fault_of(job.kind)).await?;
+                give_up(tx, job, &fault_of(job.kind), now_ms).await?;
             }
             Ok(dead)
         })?;
@@ -492,8 +508,8 @@ impl Store {
                 .await?;
             let Some(job) = row.map(JobRecord::try_from).transpose()? else { return Ok(None) };
             match &ended {
-                Some(fault) => give_up(tx, &job, fault).await?,
-                None => show(tx, job.asset_id, job.kind, RenditionStatus::Pending).await?,
+                Some(fault) => give_up(tx, &job, fault, now_ms).await?,
+                None => show(tx, job.asset_id, job.kind, RenditionStatus::Pending, now_ms).await?,
             }
             Ok(Some(job))
         })?

@@ -422,7 +422,7 @@ impl Store {
                     .bind(id)
                     .execute(&mut *tx)
                     .await?;
-                become_failed(tx, asset, &AssetError::from(&fault)).await?;
+                become_failed(tx, asset, &AssetError::from(&fault), now_ms).await?;
                 Ok(true)
             })? {
                 self.remove_failed(asset).await?;
