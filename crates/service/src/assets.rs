@@ -10,7 +10,12 @@ use reelhouse_store::{AssetQuery, AssetRecord, Removal};
 
 use crate::{
     Caller, HLS_MASTER_FILE, IdempotencyKey, KeptMetadata, MediaScope, STORYBOARD_FILE, Service,
-    THUMBNAIL_FILE, Upload, error::Result, filename, idempotency::Claim, judge::JudgeError, upload::Arrived,
+    THUMBNAIL_FILE, Upload,
+    error::Result,
+    filename,
+    idempotency::Claim,
+    judge::{self, JudgeError},
+    upload::Arrived,
 };
 
 /// What stands unescaped in a segment of a path: RFC 3986's unreserved characters.
@@ -67,7 +72,8 @@ impl Service {
         let Arrived { bytes, sniffed, method, _share } = arrived;
         let size = bytes.size();
         // Ours, but the SDKs cannot read a 5xx on a create (contract, section 10).
-        let judged = self.judge(bytes.path(), sniffed, method, size).await;
+        let source = judge::source(bytes.staged());
+        let judged = self.judge(source.clone(), sniffed, method, size).await;
         let facts = judged.map_err(|error| match error {
             JudgeError::Fault(fault) => fault,
             JudgeError::Tool(error) => {
@@ -77,12 +83,15 @@ impl Service {
         })?;
         let mut asset = self.new_asset(caller, method, filename, new)?;
         let blake3 = bytes.blake3().to_owned();
-        let early = self.make_ready(&mut asset, bytes.path(), facts, size, blake3).await;
+        let early = self.make_ready(&mut asset, source, facts, size, blake3).await;
         let answer = as_created(&asset);
         let receipt = claim.as_ref().map(|claim| claim.receipt(&answer));
+        let wants_jobs = asset.wanted().next().is_some();
         match self.store.publish(bytes, asset, early, receipt).await {
             Ok(()) => {
-                self.jobs_pushed();
+                if wants_jobs {
+                    self.jobs_pushed();
+                }
                 Ok(answer)
             }
             Err(error) => self.not_made(caller, error, size, claim).await,

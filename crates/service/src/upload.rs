@@ -63,10 +63,7 @@ impl Service {
     async fn stage(&self, method: Method, declared: Option<u64>, most: u64) -> Result<Upload> {
         let declared = declared.map(|bytes| bytes.min(most));
         let share = self.staging_room.share(declared.unwrap_or(most)).await?;
-        let state = match self.store.blobs().stage(declared).await {
-            Ok(file) => State::Arriving { file, share },
-            Err(error) => refused_by_store(&error),
-        };
+        let state = State::Arriving { file: self.store.blobs().stage(declared), share };
         let limits = self.limits.clone();
         Ok(Upload { method, state, limits, head: Vec::new(), sniffed: None, size: 0 })
     }

@@ -56,6 +56,17 @@ pub struct AssetRecord {
     pub technical_metadata: Option<Box<TechnicalMetadata>>,
 }
 
+impl AssetRecord {
+    /// The jobs that a ready asset asks for.
+    pub fn wanted(&self) -> impl Iterator<Item = JobKind> + use<> {
+        let wanted = [(JobKind::Hls, self.hls_status), (JobKind::Thumbnail, self.thumbnail_status)];
+        wanted
+            .into_iter()
+            .filter(|(_, status)| *status == Some(RenditionStatus::Pending))
+            .map(|(kind, _)| kind)
+    }
+}
+
 #[derive(sqlx::FromRow)]
 pub(crate) struct AssetRow {
     id: String,

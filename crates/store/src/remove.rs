@@ -76,10 +76,13 @@ impl Store {
         Ok(removal)
     }
 
-    pub(crate) async fn tombstones(&self) -> Result<Vec<AssetId>> {
-        let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM asset WHERE deleted_at IS NOT NULL")
-            .fetch_all(self.db.readers())
-            .await?;
+    /// Assets deleted before `before_ms` whose removal did not come to its end.
+    pub(crate) async fn tombstones(&self, before_ms: i64) -> Result<Vec<AssetId>> {
+        let ids: Vec<String> =
+            sqlx::query_scalar("SELECT id FROM asset WHERE deleted_at IS NOT NULL AND deleted_at < $1")
+                .bind(before_ms)
+                .fetch_all(self.db.readers())
+                .await?;
         ids.into_iter().map(|id| AssetId::parse(&id).ok_or(Error::Corrupt { table: "asset", id })).collect()
     }
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test it is the assertion")]
 
+mod database;
+
 use reelhouse_api::{
     AssetError, AssetId, IdMaker, IndexId, IndexedAssetId, JobKind, JobState, MediaKind, Method, Status,
     index::{IndexModel, IndexedAssetStatus},
@@ -22,11 +24,13 @@ struct Fixture {
 /// A store with one ready asset.
 async fn fixture() -> Fixture {
     let folder = TempDir::new().unwrap();
-    let store = Store::open(folder.path(), &Database::Folder, 0).await.unwrap();
+    let store = Store::open(folder.path(), &Database::parse(&database::url(folder.path())).unwrap(), 0)
+        .await
+        .unwrap();
     store.add_key("a", &ApiKey::new("a-key-for-tests-only"), KeyOrigin::Created, false, 0).await.unwrap();
     let ids = IdMaker::default();
     let asset = ids.next(1000, [1; 4]);
-    let mut file = store.blobs().stage(None).await.unwrap();
+    let mut file = store.blobs().stage(None);
     file.push(b"bytes").await.unwrap();
     let sealed = file.seal().await.unwrap();
     let record = AssetRecord {

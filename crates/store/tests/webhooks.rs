@@ -2,12 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test it is the assertion")]
 
+mod database;
+
 use reelhouse_api::{
     AssetError, AssetId, EventKind, Fault, IdMaker, JobKind, MediaKind, Method, RenditionStatus, Status,
 };
 use reelhouse_store::{
-    ApiKey, AssetRecord, Database, DeliveryRecord, Error, KeyOrigin, Lane, Outcome, SERVER_WORKER, Store,
-    WebhookRecord,
+    ApiKey, AssetRecord, Database, DeliveryRecord, Error, KeyOrigin, Lane, Outcome, Store, WebhookRecord,
 };
 use tempfile::TempDir;
 
@@ -22,7 +23,9 @@ struct Fixture {
 /// A store with two accounts, `a` and `b`.
 async fn fixture() -> Fixture {
     let folder = TempDir::new().unwrap();
-    let store = Store::open(folder.path(), &Database::Folder, 0).await.unwrap();
+    let store = Store::open(folder.path(), &Database::parse(&database::url(folder.path())).unwrap(), 0)
+        .await
+        .unwrap();
     for account in ["a", "b"] {
         let key = ApiKey::new(format!("a-key-for-tests-of-{account}"));
         store.add_key(account, &key, KeyOrigin::Created, false, 0).await.unwrap();
@@ -37,7 +40,7 @@ impl Fixture {
 
     async fn publish(&self, hls: Option<RenditionStatus>) -> Result<AssetId, Error> {
         let asset = self.ids.next(1000, [1; 4]);
-        let mut file = self.store.blobs().stage(None).await.unwrap();
+        let mut file = self.store.blobs().stage(None);
         file.push(b"bytes").await.unwrap();
         let sealed = file.seal().await.unwrap();
         let record = AssetRecord {
@@ -188,14 +191,19 @@ async fn a_server_that_died_leaves_its_deliveries_to_the_next() {
     let webhook = fixture.webhook("a", EventKind::ALL).await;
     fixture.publish(None).await.unwrap();
     fixture.publish(None).await.unwrap();
-    let name = format!("{SERVER_WORKER}1");
+    let name = format!("{}1", fixture.store.server_worker());
     let of_server = fixture.store.claim_deliveries(&webhook.id, 1, &name, 1000, LEASE).await.unwrap();
     let of_worker = fixture.claim(&webhook, 1000).await;
     assert_eq!((of_server.len(), of_worker.len()), (1, 1));
     let Fixture { folder, store, ids } = fixture;
     drop(store);
-    let fixture =
-        Fixture { store: Store::open(folder.path(), &Database::Folder, 1001).await.unwrap(), folder, ids };
+    let fixture = Fixture {
+        store: Store::open(folder.path(), &Database::parse(&database::url(folder.path())).unwrap(), 1001)
+            .await
+            .unwrap(),
+        folder,
+        ids,
+    };
     assert_eq!(fixture.claim(&webhook, 1001).await[0].id, of_server[0].id);
     assert!(fixture.end(&of_worker[0], Outcome::Delivered, 1001).await, "a worker's are still its");
 }
@@ -262,7 +270,7 @@ async fn a_failed_asset_says_so_for_all_that_was_asked_of_it() {
         received: 0,
         rate: None,
     };
-    let staged = fixture.store.blobs().stage(None).await.unwrap();
+    let staged = fixture.store.blobs().stage(None);
     fixture.store.begin_import(staged, &record, import, None).await.unwrap();
     assert_eq!(fixture.log(&webhook).await, [], "it is neither yet");
     let lane = Lane::Import { per_account: 1 };
