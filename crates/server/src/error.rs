@@ -30,6 +30,10 @@ impl From<reelhouse_service::Error> for Error {
         match error {
             Service::Fault(fault) => fault.into(),
             Service::ShuttingDown => Fault::Unavailable.into(),
+            Service::Store(cause) if cause.is_unavailable() => {
+                tracing::error!(%cause, "a request failed");
+                Fault::Unavailable.into()
+            }
             cause @ (Service::Store(_) | Service::Stopped(_) | Service::Imports(_)) => {
                 tracing::error!(%cause, "a request failed");
                 Fault::Internal.into()

@@ -3,7 +3,7 @@ use std::{fmt, path::Path, time::Duration};
 use sqlx::{Any, AnyPool, Executor, Transaction, any::AnyPoolOptions, migrate::Migrator};
 
 use crate::{
-    dialect::Dialect,
+    dialect::{self, Dialect},
     error::{Error, Result},
     group::Group,
     writer::{Attempts, Writer},
@@ -69,7 +69,28 @@ impl Db {
         let db = Self::connect(database, folder, true).await?;
         db.refuse_newer_schema().await?;
         db.migrations().run(db.writer.pool()).await?;
+        db.index_names().await;
         Ok(db)
+    }
+
+    /// Lets Postgres find filenames by their trigrams, where it can be brought to: without it, searches walk.
+    async fn index_names(&self) {
+        if self.dialect == Dialect::Postgres
+            && let Err(error) = self.make_index_of_names().await
+        {
+            tracing::warn!(%error, "no index of filenames: searches by filename will walk (is pg_trgm installed?)");
+        }
+    }
+
+    async fn make_index_of_names(&self) -> sqlx::Result<()> {
+        let there: Option<i64> =
+            sqlx::query_scalar(dialect::HAS_INDEX_OF_NAMES).fetch_optional(self.writer.pool()).await?;
+        if there.is_none() {
+            for statement in dialect::INDEX_OF_NAMES {
+                sqlx::query(statement).execute(self.writer.pool()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Refuses what is not of this program's schema.
@@ -120,7 +141,8 @@ impl Db {
         }
     }
 
-    fn newest_known(&self) -> i64 {
+    /// The version of this program's schema.
+    pub(crate) fn newest_known(&self) -> i64 {
         self.migrations().iter().map(|migration| migration.version).max().unwrap_or(0)
     }
 

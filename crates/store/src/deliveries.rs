@@ -80,10 +80,12 @@ impl Store {
     ) -> Result<Vec<DeliveryRecord>> {
         let skip_claimed = self.db.dialect().skip_claimed();
         let sql = format!(
-            "UPDATE webhook_delivery SET state = 'sending', sender = $4, lease_until = $5, token = token + 1
-             WHERE state = 'waiting' AND id IN (
+            // Materialized: Postgres may evaluate a subquery more than once, and claim more each time.
+            "WITH next AS MATERIALIZED (
                  SELECT id FROM webhook_delivery AS due WHERE state = 'waiting' AND webhook_id = $1 AND run_at <= $2
                  ORDER BY run_at, id LIMIT $3{skip_claimed})
+             UPDATE webhook_delivery SET state = 'sending', sender = $4, lease_until = $5, token = token + 1
+             WHERE state = 'waiting' AND id IN (SELECT id FROM next)
              RETURNING {COLUMNS}"
         );
         transaction!(self.db, |tx| {

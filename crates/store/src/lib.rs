@@ -109,15 +109,16 @@ impl Store {
     }
 
     /// Brings the schema of a database up to this program's, while servers run on it or not; of SQLite, only without one.
+    /// Returns its version.
     ///
     /// # Errors
     /// Like [`Store::open`].
-    pub async fn migrate(data_dir: &Path, database: &Database, now_ms: i64) -> Result<()> {
+    pub async fn migrate(data_dir: &Path, database: &Database, now_ms: i64) -> Result<i64> {
         let _lock = match database {
             Database::Folder => Some(FolderLock::take(data_dir, now_ms)?),
             Database::Postgres(_) => None,
         };
-        Db::open(database, data_dir).await.map(drop)
+        Ok(Db::open(database, data_dir).await?.newest_known())
     }
 
     /// What the names of this server's own workers begin with: at its next start, their leases are taken back at once.
