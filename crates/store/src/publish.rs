@@ -5,6 +5,7 @@ use std::sync::Arc;
 use reelhouse_api::AssetId;
 use sqlx::AnyConnection;
 use tokio::{join, try_join};
+use tracing::{Instrument, Span};
 
 use crate::{
     AssetRecord, EarlyDerivative, Store, assets,
@@ -88,10 +89,11 @@ impl Store {
     }
 
     async fn insert_published(&self, published: Published) -> Result<()> {
-        let published = Arc::new(published);
+        let (published, span) = (Arc::new(published), Span::current());
         let work = self.db.group().write(Box::new(move |tx| {
             let published = Arc::clone(&published);
-            Box::pin(async move { published.insert(tx).await })
+            // The jobs are of the trace of whoever waits.
+            Box::pin(async move { published.insert(tx).await }.instrument(span.clone()))
         }));
         work.await
     }
