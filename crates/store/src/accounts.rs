@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
-use sqlx::{AssertSqlSafe, Row, any::AnyRow};
+use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
 use subtle::ConstantTimeEq;
 
 use crate::{Store, error::Result, writer::transaction};
@@ -191,39 +191,25 @@ impl Store {
         read_only: bool,
         now_ms: i64,
     ) -> Result<KeyRecord> {
-        let hash = key.hash();
-        let sql = format!(
-            "INSERT INTO api_key (id, account, hash, origin, read_only, created_at) VALUES ($1, $2, $3, $4, $5, $6)
-             ON CONFLICT (hash) DO UPDATE SET account = $2, origin = $4, read_only = $5 RETURNING {KEY_COLUMNS}"
-        );
-        transaction!(self.db, |tx| {
-            sqlx::query(
-                "INSERT INTO account (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
-            )
-            .bind(account)
-            .bind(now_ms)
-            .execute(&mut *tx)
-            .await?;
-            let record = sqlx::query_as(AssertSqlSafe(sql.as_str()))
-                .bind(hash.get(..12))
-                .bind(account)
-                .bind(&hash)
-                .bind(origin.as_str())
-                .bind(read_only)
-                .bind(now_ms)
-                .fetch_one(tx)
-                .await?;
-            Ok(record)
-        })
+        transaction!(self.db, |tx| { add_key(tx, account, key, origin, read_only, now_ms).await })
     }
 
-    /// Ends every key of the origin: a key that is no longer configured no longer opens anything.
+    /// Makes a key of the account the configured one, and no other: a key that is no longer configured no longer opens
+    /// anything. At once, since other nodes answer callers meanwhile.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn end_keys(&self, origin: KeyOrigin) -> Result<()> {
+    pub async fn configure_key(&self, account: &str, key: Option<&ApiKey>, now_ms: i64) -> Result<()> {
+        let origin = KeyOrigin::Configured;
         transaction!(self.db, |tx| {
-            sqlx::query("DELETE FROM api_key WHERE origin = $1").bind(origin.as_str()).execute(tx).await?;
+            sqlx::query("DELETE FROM api_key WHERE origin = $1 AND hash <> $2")
+                .bind(origin.as_str())
+                .bind(key.map_or(String::new(), ApiKey::hash))
+                .execute(&mut *tx)
+                .await?;
+            if let Some(key) = key {
+                add_key(tx, account, key, origin, false, now_ms).await?;
+            }
             Ok(())
         })
     }
@@ -262,4 +248,33 @@ impl Store {
             .await?;
         Ok(candidates.into_iter().find(|record| record.hash.as_bytes().ct_eq(hash.as_bytes()).into()))
     }
+}
+
+async fn add_key(
+    tx: &mut AnyConnection,
+    account: &str,
+    key: &ApiKey,
+    origin: KeyOrigin,
+    read_only: bool,
+    now_ms: i64,
+) -> Result<KeyRecord> {
+    let hash = key.hash();
+    sqlx::query("INSERT INTO account (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
+        .bind(account)
+        .bind(now_ms)
+        .execute(&mut *tx)
+        .await?;
+    let sql = format!(
+        "INSERT INTO api_key (id, account, hash, origin, read_only, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (hash) DO UPDATE SET account = $2, origin = $4, read_only = $5 RETURNING {KEY_COLUMNS}"
+    );
+    Ok(sqlx::query_as(AssertSqlSafe(sql))
+        .bind(hash.get(..12))
+        .bind(account)
+        .bind(&hash)
+        .bind(origin.as_str())
+        .bind(read_only)
+        .bind(now_ms)
+        .fetch_one(tx)
+        .await?)
 }
