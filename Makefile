@@ -23,6 +23,7 @@ unit: ffmpeg web/dist/page/index.html
 
 # The official SDKs, unmodified, against the real server; writes the table of docs/compatibility.md, method by method.
 conformance: ffmpeg build
+	@scripts/install.sh jq=jq file=file openssl=openssl nginx=nginx curl=curl
 	cd conformance && npm ci --no-audit --no-fund --silent
 	@rm -rf conformance/.ran
 	cd conformance && node --test

@@ -6,11 +6,14 @@ things are put in the place of what a guide has: the address of the server, whic
 media.example.org, which is an origin on loopback here.
 """
 
+import contextlib
 import functools
 import http.server
+import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -57,8 +60,9 @@ class Guides(unittest.TestCase):
         with tempfile.TemporaryDirectory(prefix="reelhouse-guide-") as folder:
             folder = pathlib.Path(folder)
             for file in pathlib.Path(self.media.name).iterdir():
-                (folder / file.name).symlink_to(file)
-            (folder / "node_modules").symlink_to(ROOT / "conformance/node_modules")
+                shutil.copy(file, folder / file.name)
+            (folder / "node_modules").mkdir()
+            (folder / "node_modules/twelvelabs-js").symlink_to(max((ROOT / "conformance/node_modules").glob("twelvelabs-js-*")))
             address = f"127.0.0.1:{free_port()}"
             environment = {**os.environ, "PATH": f"{ROOT / 'target/debug'}:{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
                            "REELHOUSE_LISTEN": address, "REELHOUSE_DATA_DIR": str(folder / "data"), "REELHOUSE_API_KEY": KEY,
@@ -70,19 +74,24 @@ class Guides(unittest.TestCase):
                 threading.Thread(target=server.wait, daemon=True).start()
                 environment |= {"REELHOUSE": f"http://{address}", "SERVER": str(server.pid)}
             script = self.script(name, text, folder, address)
-            shell = subprocess.Popen(["bash", script], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                     text=True, start_new_session=True)
+            said = folder / "said"
+            with open(said, "wb") as output:
+                shell = subprocess.Popen(["bash", script], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output,
+                                         stderr=output, start_new_session=True)
             try:
-                output, _ = shell.communicate(timeout=300)
+                ended = shell.wait(timeout=120)
             except subprocess.TimeoutExpired:
-                os.killpg(shell.pid, signal.SIGKILL)
-                output, _ = shell.communicate()
+                ended = "nothing: it did not end"
             finally:
+                # What a guide that failed has left running, too.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(shell.pid, signal.SIGKILL)
+                shell.wait()
                 if served:
                     server.terminate()
                     server.wait()
                     server.stdout.close()
-            self.assertEqual(shell.returncode, 0, f"{name}, after this:\n{output[-4000:]}")
+            self.assertEqual(ended, 0, f"{name}, after this:\n{said.read_text()[-4000:]}")
 
     def script(self, name, text, folder, address):
         lines = ["set -euo pipefail"]
@@ -126,6 +135,43 @@ class Guides(unittest.TestCase):
 
     def test_operate(self):
         self.run_guide("operate.md")
+
+    def test_reverse_proxy(self):
+        """nginx with the guide's own block takes uploads and hands out URLs of its name that play."""
+        text = (GUIDES / "reverse-proxy.md").read_text()
+        block = next(block.group(3) for block in BLOCK.finditer(text) if block.group(1) == "nginx")
+        with tempfile.TemporaryDirectory(prefix="reelhouse-guide-") as folder:
+            folder = pathlib.Path(folder)
+            ours, theirs = free_port(), free_port()
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=media.example.org", "-addext",
+                            "subjectAltName=DNS:media.example.org", "-keyout", folder / "key", "-out", folder / "pem"], check=True, capture_output=True)
+            for here, there in (("127.0.0.1:8080", f"127.0.0.1:{ours}"), ("listen 443", f"listen 127.0.0.1:{theirs}"),
+                                ("/etc/ssl/private/media.example.org.key", f"{folder}/key"), ("/etc/ssl/media.example.org.pem", f"{folder}/pem")):
+                self.assertIn(here, block)
+                block = block.replace(here, there)
+            paths = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+            (folder / "nginx.conf").write_text(f"pid {folder}/pid; error_log {folder}/error.log; daemon off; events {{}}\n"
+                                               f"http {{ access_log off; {paths}\n{block} }}\n")
+            server = subprocess.Popen(["reelhouse", "serve"], cwd=folder, stdout=subprocess.PIPE, text=True, env={
+                **os.environ, "PATH": f"{ROOT / 'target/debug'}:{os.environ['PATH']}", "REELHOUSE_LISTEN": f"127.0.0.1:{ours}",
+                "REELHOUSE_API_KEY": KEY, "REELHOUSE_PUBLIC_URL": f"https://media.example.org:{theirs}", "REELHOUSE_LOG": "warn"})
+            server.stdout.readline()
+            nginx = subprocess.Popen(["nginx", "-c", folder / "nginx.conf", "-p", folder, "-e", folder / "error.log"])
+            try:
+                curl = ["curl", "-sS", "--fail-with-body", "--cacert", folder / "pem", "--resolve", f"media.example.org:{theirs}:127.0.0.1",
+                        "--retry", "20", "--retry-connrefused", "--retry-delay", "1"]
+                asked = [*curl, "-H", f"x-api-key: {KEY}", f"https://media.example.org:{theirs}/v1.3/assets"]
+                subprocess.run([*asked, "-F", "method=direct", "-F", "enable_hls=true", "-F", f"file=@{self.media.name}/clip.mp4"],
+                               check=True, capture_output=True)
+                listed = json.loads(subprocess.run(asked, check=True, capture_output=True).stdout)
+                manifest = listed["data"][0]["hls"]["manifest_url"]
+                self.assertTrue(manifest.startswith(f"https://media.example.org:{theirs}/"))
+                self.assertIn(b"#EXTM3U", subprocess.run([*curl, manifest], check=True, capture_output=True).stdout)
+            finally:
+                for process in (nginx, server):
+                    process.terminate()
+                    process.wait()
+                server.stdout.close()
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

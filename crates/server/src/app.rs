@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use axum::{Router, extract::Request, middleware};
 use http::{HeaderName, Method};
 use reelhouse_api::Fault;
@@ -19,16 +17,13 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct App {
     pub(crate) service: Service,
-    /// Base of every URL handed out; the request's own when absent.
-    pub(crate) public_url: Option<Arc<str>>,
     pub(crate) timeouts: Timeouts,
 }
 
 impl App {
     /// The HTTP face of a service.
-    pub fn new(service: Service, public_url: Option<String>, timeouts: Timeouts) -> Self {
-        let public_url = public_url.map(|url| url.trim_end_matches('/').into());
-        Self { service, public_url, timeouts }
+    pub fn new(service: Service, timeouts: Timeouts) -> Self {
+        Self { service, timeouts }
     }
 
     /// Every route, and what each request passes through.

@@ -26,6 +26,7 @@ mod signer;
 mod turns;
 mod upload;
 mod user_metadata;
+mod webhooks;
 mod worker;
 
 pub use assets::{NewAsset, as_created};
@@ -45,6 +46,7 @@ pub use rate::Admission;
 pub use service::{Service, Settings};
 pub use upload::Upload;
 pub use user_metadata::KeptMetadata;
+pub use webhooks::{WebhookSettings, new_webhook_secret};
 
 pub use reelhouse_store::{
     ApiKey, AssetQuery, AssetRecord, IndexQuery, IndexRecord, IndexedAssetQuery, IndexedAssetRecord,

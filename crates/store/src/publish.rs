@@ -1,6 +1,9 @@
 //! How bytes become an asset that survives: the only way in.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use reelhouse_api::AssetId;
 use sqlx::SqliteConnection;
@@ -16,8 +19,8 @@ use crate::{
 };
 
 impl Store {
-    /// Makes the sealed bytes the original of a new asset, and what was made of it already its derivative. When this returns
-    /// `Ok`, all survive kill -9 and power loss; when it fails or never returns, nothing of it is there after the next start.
+    /// Makes the sealed bytes the original of a new asset, and what was made of it already its derivative; returns whether
+    /// that pushed a job or an event. When this returns `Ok`, all survive kill -9 and power loss; when it fails or never returns, nothing of it is there after the next start.
     ///
     /// The order is the promise: the intent is committed and the bytes are flushed; the file is renamed into
     /// place and its folder flushed; one transaction writes the row and ends the intent.
@@ -30,7 +33,7 @@ impl Store {
         asset: AssetRecord,
         early: Option<EarlyDerivative>,
         receipt: Option<Receipt>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let id = asset.id;
         let early = early.map(|early| {
             let folder = early.folder_at_publish(id);
@@ -47,16 +50,16 @@ impl Store {
             // Both to their end: what goes on after the other failed could not be taken back.
             let (moved, kept) = join!(bytes.move_into(BlobKey::Original(id)), kept);
             moved.and(kept)?;
-            self.insert_published(Published { asset, early, receipt }).await
+            self.insert_published(Published { asset, early, receipt, pushed: AtomicBool::new(false) }).await
         };
-        if let Err(error) = moved_and_recorded.await {
+        let recorded = moved_and_recorded.await;
+        if recorded.is_err() {
             // The next start would do the same; doing it now leaves no trace until then.
             if let Err(second) = self.resolve_intent(id).await {
                 tracing::error!(asset = %id, error = %second, "could not take back an upload; the next start will");
             }
-            return Err(error);
         }
-        Ok(())
+        recorded
     }
 
     async fn insert_intent(&self, asset: &AssetRecord) -> Result<()> {
@@ -74,13 +77,15 @@ impl Store {
         work.await
     }
 
-    async fn insert_published(&self, published: Published) -> Result<()> {
+    async fn insert_published(&self, published: Published) -> Result<bool> {
         let published = Arc::new(published);
+        let inserted = Arc::clone(&published);
         let work = self.db.group().write(Box::new(move |tx| {
-            let published = Arc::clone(&published);
+            let published = Arc::clone(&inserted);
             Box::pin(async move { published.insert(tx).await })
         }));
-        work.await
+        work.await?;
+        Ok(published.pushed.load(Relaxed))
     }
 
     /// What publishes have begun and not ended.
@@ -114,13 +119,16 @@ struct Published {
     asset: AssetRecord,
     early: Option<(EarlyDerivative, String)>,
     receipt: Option<Receipt>,
+    /// Set by the insert.
+    pushed: AtomicBool,
 }
 
 impl Published {
     async fn insert(&self, tx: &mut SqliteConnection) -> Result<()> {
-        let Self { asset, early, receipt } = self;
+        let Self { asset, early, receipt, pushed } = self;
         idempotency::insert(tx, &asset.account, receipt.as_ref(), asset.created_at).await?;
-        assets::insert(tx, asset).await?;
+        let is_told = assets::insert(tx, asset).await?;
+        pushed.store(is_told || asset.wanted().next().is_some(), Relaxed);
         if let Some((early, folder)) = early {
             early.record(tx, asset.id, folder, asset.created_at).await?;
         }

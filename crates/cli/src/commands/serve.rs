@@ -36,7 +36,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     // Tools wait for this line; that nobody reads it is no reason to end.
     let _ = writeln!(io::stdout(), "http://{address}");
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
-    let app = App::new(service.clone(), settings.configured_url(), Timeouts::default());
+    let app = App::new(service.clone(), Timeouts::default());
     let name = worker_name(SERVER_WORKER);
     tokio::join!(
         reelhouse_server::serve(listener, app, shutdown.clone()),
@@ -66,6 +66,8 @@ pub(crate) async fn start_service(settings: &Settings, store: Store) -> anyhow::
             media_url_ttl: settings.media_url_ttl,
             imports: settings.imports()?,
             hls: settings.hls()?,
+            webhooks: settings.webhooks()?,
+            public_url: settings.configured_url(),
         },
     );
     Ok(service.await?)

@@ -29,5 +29,7 @@ mod list;
 mod media;
 mod origin;
 mod process;
+mod receiver;
 mod upload;
 mod user_metadata;
+mod webhooks;

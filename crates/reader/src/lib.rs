@@ -1,5 +1,5 @@
-//! The media process: linked to libav, started by `reelhouse`, which asks it of one file at a time. What is asked is done
-//! by a child that has that file and nothing else.
+//! The media process, the program `reelhouse-media`: linked to libav, started by `reelhouse`, which asks it of one file at a
+//! time. What is asked is done by a child that has that file and nothing else.
 
 mod chunks;
 mod frames;
@@ -18,7 +18,8 @@ use std::process::ExitCode;
 
 use reelhouse_media::process::{Input, Refused, Reply, Request, serve};
 
-fn main() -> ExitCode {
+/// The whole of the program. Answers until what started it is gone.
+pub fn main() -> ExitCode {
     libav::be_quiet();
     libav::warm_up();
     serve(&libav::version(), answer)
