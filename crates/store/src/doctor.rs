@@ -125,7 +125,7 @@ impl Store {
         let blobs = self.blobs.originals()?;
         let staging = self.blobs.staging_files()?;
         let incoming = self.blobs.incoming()?;
-        let intents: BTreeSet<AssetId> = self.pending_intents().await?.into_iter().collect();
+        let intents: BTreeSet<AssetId> = self.intents_before(i64::MAX).await?.into_iter().collect();
         let rows = self.rows().await?;
 
         for asset in &intents {
