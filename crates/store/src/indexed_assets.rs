@@ -304,16 +304,18 @@ impl Store {
             .bind(asset.to_string())
             .fetch_one(&mut *tx)
             .await?;
-        let rows: Vec<(String, String, String)> = sqlx::query_as(
+        let creation = self.db.dialect().creation("indexed_asset.seq", "indexed_asset.id");
+        let sql = format!(
             "SELECT indexed_asset.id, media_index.id, index_name
              FROM indexed_asset CROSS JOIN media_index
-             WHERE media_index.id = index_id AND asset_id = $1 ORDER BY indexed_asset.seq DESC LIMIT $2 OFFSET $3",
-        )
-        .bind(asset.to_string())
-        .bind(limit)
-        .bind(offset)
-        .fetch_all(&mut *tx)
-        .await?;
+             WHERE media_index.id = index_id AND asset_id = $1 ORDER BY {creation} DESC LIMIT $2 OFFSET $3"
+        );
+        let rows: Vec<(String, String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(asset.to_string())
+            .bind(limit)
+            .bind(offset)
+            .fetch_all(&mut *tx)
+            .await?;
         tx.commit().await?;
         let place = |(id, index, name): (String, String, String)| match (
             IndexedAssetId::parse(&id),
@@ -498,7 +500,7 @@ pub(crate) async fn fail_unfinished(
 fn select_page(dialect: Dialect, index: IndexId, query: &IndexedAssetQuery) -> Sql {
     let mut sql = Sql::new(format!("SELECT {COLUMNS} "));
     push_matching(&mut sql, dialect, index, query);
-    query.order.push(&mut sql);
+    query.order.push(&mut sql, dialect);
     let (limit, offset) = window(query.page, query.page_limit);
     sql.push(" LIMIT ").bind(limit).push(" OFFSET ").bind(offset);
     sql

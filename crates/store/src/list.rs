@@ -51,13 +51,13 @@ pub struct Order {
 
 impl Order {
     /// For tables whose key is the order of creation.
-    pub(crate) fn push(self, sql: &mut Sql) {
-        sql.push(match (self.by, self.ascending) {
-            (SortBy::CreatedAt, false) => " ORDER BY seq DESC",
-            (SortBy::CreatedAt, true) => " ORDER BY seq",
-            (SortBy::UpdatedAt, false) => " ORDER BY updated_at DESC, seq DESC",
-            (SortBy::UpdatedAt, true) => " ORDER BY updated_at, seq",
-        });
+    pub(crate) fn push(self, sql: &mut Sql, dialect: Dialect) {
+        let direction = if self.ascending { "" } else { " DESC" };
+        sql.push(" ORDER BY ");
+        if self.by == SortBy::UpdatedAt {
+            sql.push("updated_at").push(direction).push(", ");
+        }
+        sql.push(dialect.creation("seq", "id")).push(direction);
     }
 }
 
@@ -120,7 +120,7 @@ fn push_matching(sql: &mut Sql, dialect: Dialect, account: &str, query: &AssetQu
         if !needle.is_empty() {
             dialect.push_contains(sql, "asset.filename_folded", &needle);
         }
-        "asset.seq"
+        dialect.creation("asset.seq", "asset.id")
     };
     sql.push(" AND asset.deleted_at IS NULL");
     if let Some(ids) = &query.asset_ids {
