@@ -136,7 +136,10 @@ pub enum Error {
     #[error("ffmpeg: {0}")]
     Ffmpeg(#[from] Failure),
     /// The jail was required, and something of it is missing. No file's fault.
-    #[error("the jail that is required is not there: {0}")]
+    #[error(
+        "the whole jail of media files is required (REELHOUSE_JAIL=require) and this system gives only: {0}; use a kernel that \
+         has Landlock and seccomp, or REELHOUSE_JAIL=prefer"
+    )]
     NoJail(String),
     /// A child could not be started or awaited. No file's fault.
     #[error("a media child failed: {0}")]
@@ -166,9 +169,7 @@ impl Media {
         let reader = reader::Reader::start(spawner.clone(), &config.reader, config.jail);
         let trial = reader.try_out(&config);
         let (trial, abilities) = tokio::try_join!(trial, ffmpeg::check_installed(&spawner, &config))?;
-        if config.jail == Jail::Require && !trial.holds() {
-            return Err(Error::NoJail(trial.to_string()));
-        }
+        trial.suffices(config.jail).map_err(Error::NoJail)?;
         let turns = Arc::new(Semaphore::new(config.probes.max(1)));
         let image_memory = picture::Memory::new(config.max_image_memory);
         Ok(Self { config: Arc::new(config), spawner, reader, turns, image_memory, abilities, trial })

@@ -45,6 +45,9 @@ const KEPT_BACK: u64 = 256;
 /// The most connections at once, however many descriptors there are.
 const MAX_CONNECTIONS: u64 = 10_000;
 
+/// The most bytes of a connection that are read and not yet handed on.
+const READ_AHEAD: usize = 128 * 1024;
+
 /// As many connections as there are descriptors for; further ones wait in the kernel's queue.
 fn connection_slots() -> Arc<Semaphore> {
     let open = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
@@ -82,7 +85,7 @@ async fn accept(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(timeouts.header_read)
-        .max_buf_size(256 * 1024)
+        .max_buf_size(READ_AHEAD)
         // Who has said all may close that side and still wants the answer.
         .half_close(true);
     let slots = connection_slots();

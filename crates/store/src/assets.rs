@@ -166,8 +166,8 @@ impl Store {
 }
 
 /// Writes the row of a new asset, makes its name searchable and counts it against the account's quota. One that is ready
-/// is an event.
-pub(crate) async fn insert(tx: &mut AnyConnection, asset: &AssetRecord) -> Result<()> {
+/// is an event: returns whether someone wants to be told.
+pub(crate) async fn insert(tx: &mut AnyConnection, asset: &AssetRecord) -> Result<bool> {
     let AssetRecord {
         id,
         account,
@@ -217,10 +217,11 @@ pub(crate) async fn insert(tx: &mut AnyConnection, asset: &AssetRecord) -> Resul
     .execute(&mut *tx)
     .await?;
     dialect::index_name(tx, *id, account, &folded).await?;
-    if count(tx, account, 1, size.unwrap_or(0)).await? {
+    let is_told = count(tx, account, 1, size.unwrap_or(0)).await?;
+    if is_told {
         events::record(tx, account, *id, events::of_new(asset), *created_at).await?;
     }
-    Ok(())
+    Ok(is_told)
 }
 
 /// As a column keeps it.

@@ -1,6 +1,9 @@
 //! How bytes become an asset that survives: the only way in.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use reelhouse_api::AssetId;
 use sqlx::AnyConnection;
@@ -18,8 +21,8 @@ use crate::{
 };
 
 impl Store {
-    /// Makes the sealed bytes the original of a new asset, and what was made of it already its derivative. When this returns
-    /// `Ok`, all survive kill -9 and power loss; when it fails or never returns, nothing of it is there after the next start.
+    /// Makes the sealed bytes the original of a new asset, and what was made of it already its derivative; returns whether
+    /// that pushed a job or an event. When this returns `Ok`, all survive kill -9 and power loss; when it fails or never returns, nothing of it is there after the next start.
     ///
     /// The order is the promise: the intent is committed and the bytes are flushed; the file is renamed into
     /// place and its folder flushed; one transaction writes the row and ends the intent. An intent that was taken back
@@ -33,7 +36,7 @@ impl Store {
         asset: AssetRecord,
         early: Option<EarlyDerivative>,
         receipt: Option<Receipt>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let id = asset.id;
         let early = early.map(|early| {
             let folder = early.folder_at_publish(id);
@@ -50,10 +53,10 @@ impl Store {
             // Both to their end: what goes on after the other failed could not be taken back.
             let (moved, kept) = join!(bytes.move_into(BlobKey::Original(id)), kept);
             moved.and(kept)?;
-            self.insert_published(Published { asset, early, receipt }).await
+            self.insert_published(Published { asset, early, receipt, pushed: AtomicBool::new(false) }).await
         };
         let error = match moved_and_recorded.await {
-            Ok(()) => return Ok(()),
+            Ok(pushed) => return Ok(pushed),
             Err(error) => error,
         };
         if error.is_certain() && error.is_unavailable() {
@@ -62,7 +65,8 @@ impl Store {
         }
         // The next start would do the same; doing it now leaves no trace until then, and may tell that all is well.
         match self.resolve_intent(id).await {
-            Ok(Resolved::Published) => Ok(()),
+            // What it pushed is not known here.
+            Ok(Resolved::Published) => Ok(true),
             Ok(Resolved::TakenBack) => Err(error),
             Err(second) => {
                 tracing::error!(asset = %id, error = %second, "could not take back an upload; the next start will");
@@ -88,14 +92,16 @@ impl Store {
         work.await
     }
 
-    async fn insert_published(&self, published: Published) -> Result<()> {
+    async fn insert_published(&self, published: Published) -> Result<bool> {
         let (published, span) = (Arc::new(published), Span::current());
+        let inserted = Arc::clone(&published);
         let work = self.db.group().write(Box::new(move |tx| {
-            let published = Arc::clone(&published);
+            let published = Arc::clone(&inserted);
             // The jobs are of the trace of whoever waits.
             Box::pin(async move { published.insert(tx).await }.instrument(span.clone()))
         }));
-        work.await
+        work.await?;
+        Ok(published.pushed.load(Relaxed))
     }
 
     /// What publishes a process before this one began, over this folder, and did not end.
@@ -169,13 +175,16 @@ struct Published {
     asset: AssetRecord,
     early: Option<(EarlyDerivative, String)>,
     receipt: Option<Receipt>,
+    /// Set by the insert.
+    pushed: AtomicBool,
 }
 
 impl Published {
     async fn insert(&self, tx: &mut AnyConnection) -> Result<()> {
-        let Self { asset, early, receipt } = self;
+        let Self { asset, early, receipt, pushed } = self;
         idempotency::insert(tx, &asset.account, receipt.as_ref(), asset.created_at).await?;
-        assets::insert(tx, asset).await?;
+        let is_told = assets::insert(tx, asset).await?;
+        pushed.store(is_told || asset.wanted().next().is_some(), Relaxed);
         if let Some((early, folder)) = early {
             early.record(tx, asset.id, folder, asset.created_at).await?;
         }

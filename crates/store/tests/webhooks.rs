@@ -71,6 +71,11 @@ impl Fixture {
         self.store.claim_deliveries(&webhook.id, 10, "worker:1", now, LEASE).await.unwrap()
     }
 
+    /// Counters and rows agree.
+    async fn assert_healthy(&self) {
+        assert_eq!(self.store.examine().await.unwrap().findings, []);
+    }
+
     async fn end(&self, delivery: &DeliveryRecord, outcome: Outcome, now: i64) -> bool {
         self.store.end_attempt(delivery, outcome, Some(200), None, now).await.unwrap()
     }
@@ -216,6 +221,7 @@ async fn a_webhook_whose_receiver_is_gone_costs_nothing_and_can_be_enabled() {
     fixture.store.remove("a", asset, false, 2000).await.unwrap();
     let delivery = fixture.claim(&webhook, 3000).await.remove(0);
     assert!(fixture.end(&delivery, Outcome::Gone, 3000).await);
+    fixture.assert_healthy().await;
     let dead = [("asset.ready", "dead"), ("asset.deleted", "dead")];
     assert_eq!(fixture.log(&webhook).await, logged(&dead));
     fixture.publish(None).await.unwrap();
@@ -231,7 +237,9 @@ async fn a_webhook_whose_receiver_is_gone_costs_nothing_and_can_be_enabled() {
     );
     fixture.publish(None).await.unwrap();
     assert_eq!(fixture.log(&webhook).await.len(), 3);
+    fixture.assert_healthy().await;
     assert!(fixture.store.remove_webhook(&webhook.id).await.unwrap());
+    fixture.assert_healthy().await;
     assert_eq!(fixture.store.deliveries(None, false, 100).await.unwrap(), []);
     fixture.publish(None).await.unwrap();
     assert_eq!(fixture.store.deliveries(None, false, 100).await.unwrap(), []);
