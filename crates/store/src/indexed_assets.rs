@@ -576,7 +576,10 @@ fn push_filters(sql: &mut Sql, dialect: Dialect, query: &IndexedAssetQuery) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::list::{SortBy, tests::plan};
+    use crate::list::{
+        SortBy,
+        tests::{on_postgres, plan, plan_of_many},
+    };
 
     #[tokio::test]
     async fn lists_walk_an_index_in_the_pages_order() {
@@ -610,6 +613,26 @@ mod tests {
             assert!(!page.iter().any(|line| line.contains("TEMP B-TREE")), "{query:?}: {page:?}");
             let counted = plan(&store, &select_count(Dialect::Sqlite, index, &query)).await;
             assert!(counted.iter().any(|line| line.starts_with(count)), "{query:?}: {counted:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn postgres_can_walk_an_index_in_the_pages_order() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let Some(store) = on_postgres(folder.path()).await else { return };
+        let index = IndexId::parse(&"0".repeat(24)).unwrap();
+        let all = IndexedAssetQuery { page: 1, page_limit: 10, ..IndexedAssetQuery::default() };
+        let updated = Order { by: SortBy::UpdatedAt, ascending: true };
+        let filter = MetadataFilter { key: "a".to_owned(), value: "b".to_owned() };
+        for query in [
+            all.clone(),
+            IndexedAssetQuery { order: updated, ..all.clone() },
+            IndexedAssetQuery { user_metadata: vec![filter], ..all.clone() },
+            IndexedAssetQuery { filename: Some("a".to_owned()), ..all },
+        ] {
+            let page = select_page(Dialect::Postgres, index, &query);
+            let plan = plan_of_many(&store, page, "seqscan bitmapscan sort").await;
+            assert!(!plan.contains("Sort") && !plan.contains("Seq Scan"), "{query:?}: {plan}");
         }
     }
 }

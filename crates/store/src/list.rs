@@ -148,6 +148,42 @@ pub(crate) mod tests {
         rows.iter().map(|row| row.get("detail")).collect()
     }
 
+    /// A store on the Postgres of the tests' run, if there is one.
+    pub(crate) async fn on_postgres(folder: &std::path::Path) -> Option<Store> {
+        let database = crate::Database::parse(&crate::test_database::url(folder)).unwrap();
+        let store = Store::open(folder, &database, 0).await.unwrap();
+        Some(store).filter(|store| store.db.dialect() == Dialect::Postgres)
+    }
+
+    /// The plan of a statement when what takes longer with many rows is not to be had.
+    pub(crate) async fn plan_of_many(store: &Store, query: Sql, without: &str) -> String {
+        let mut tx = store.db.snapshot().await.unwrap();
+        for way in without.split(' ') {
+            let sql = format!("SET LOCAL enable_{way} = off");
+            sqlx::query(AssertSqlSafe(sql)).execute(&mut *tx).await.unwrap();
+        }
+        let lines: Vec<(String,)> = query.explained().rows().fetch_all(&mut *tx).await.unwrap();
+        lines.into_iter().map(|(line,)| line + "\n").collect()
+    }
+
+    #[tokio::test]
+    async fn postgres_can_walk_an_index_in_the_pages_order() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let Some(store) = on_postgres(folder.path()).await else { return };
+        let kinds = AssetQuery { asset_types: Some(vec![MediaKind::Image, MediaKind::Audio]), ..query("") };
+        for query in [query(""), kinds, query("clip"), query("cl")] {
+            for sql in
+                [select_page(Dialect::Postgres, "a", &query), select_count(Dialect::Postgres, "a", &query)]
+            {
+                let plan = plan_of_many(&store, sql, "seqscan bitmapscan sort").await;
+                assert!(!plan.contains("Sort") && !plan.contains("Seq Scan"), "{query:?}: {plan}");
+            }
+        }
+        let named = select_page(Dialect::Postgres, "a", &query("clip"));
+        let plan = plan_of_many(&store, named, "seqscan indexscan indexonlyscan").await;
+        assert!(plan.contains("asset_by_name"), "{plan}");
+    }
+
     fn query(filename: &str) -> AssetQuery {
         AssetQuery { page: 1, page_limit: 10, filename: filename.to_owned(), ..AssetQuery::default() }
     }

@@ -55,7 +55,8 @@ CREATE TABLE asset (
 );
 
 -- Lists walk it, newest first; it carries what they filter by, so that a walk reads no rows.
-CREATE INDEX asset_by_account ON asset (account, deleted_at, id, kind);
+-- (Partial: IS NULL is no equality to Postgres, and what is behind such a column in an index has no order.)
+CREATE INDEX asset_by_account ON asset (account, id, kind) WHERE deleted_at IS NULL;
 CREATE INDEX asset_deleted ON asset (deleted_at) WHERE deleted_at IS NOT NULL;
 
 -- "I am about to move a blob into place": what a crash between the move and the asset's row leaves behind.
