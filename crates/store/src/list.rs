@@ -179,9 +179,11 @@ pub(crate) mod tests {
                 assert!(!plan.contains("Sort") && !plan.contains("Seq Scan"), "{query:?}: {plan}");
             }
         }
-        let named = select_page(Dialect::Postgres, "a", &query("clip"));
-        let plan = plan_of_many(&store, named, "seqscan indexscan indexonlyscan").await;
-        assert!(plan.contains("asset_by_name"), "{plan}");
+        let there: Option<i64> = sqlx::query_scalar(crate::dialect::HAS_INDEX_OF_NAMES)
+            .fetch_optional(store.db.readers())
+            .await
+            .unwrap();
+        assert!(there.is_some(), "an index of names");
     }
 
     fn query(filename: &str) -> AssetQuery {
