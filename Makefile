@@ -81,3 +81,12 @@ bench-probe:
 	@scripts/install.sh ffmpeg=ffmpeg curl=curl
 	cargo build --release --locked
 	python3 bench/probe.py
+
+# A Debian package: target/debian/reelhouse_….deb.
+deb: ffmpeg web/dist/page/index.html
+	@command -v cargo-deb >/dev/null || cargo install --locked cargo-deb
+	cargo build --release --locked
+	rm -rf target/man && target/release/reelhouse man --dir target/man
+	mkdir -p target/completions && target/release/reelhouse completions bash > target/completions/reelhouse
+	cargo deb --no-build -p reelhouse-cli
+.PHONY: deb

@@ -2,6 +2,7 @@
 
 mod commands;
 mod logging;
+mod otlp;
 mod settings;
 
 use std::process::ExitCode;

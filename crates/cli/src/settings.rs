@@ -64,6 +64,10 @@ settings! {
     data_dir: PathBuf = "./reelhouse-data".into(),
     ["REELHOUSE_DATA_DIR", "FOLDER", default: "./reelhouse-data"];
 
+    "Address and port of a listener of its own for /metrics, without a key; of `worker`, too"
+    metrics_listen: String = String::new(),
+    ["REELHOUSE_METRICS_LISTEN", "HOST:PORT", default: "none; the main listener has /metrics, for keys of `default`"];
+
     "A key for the account `default`: any string of 16 or more characters"
     api_key: String = String::new(),
     ["REELHOUSE_API_KEY", "KEY", default: "the first start makes one and prints it once"];
@@ -75,6 +79,10 @@ settings! {
     "What is logged: a tracing filter such as `info` or `reelhouse_store=debug`. Text on a terminal, JSON otherwise"
     log: String = "info".to_owned(),
     ["REELHOUSE_LOG", "FILTER", default: "info"];
+
+    "Base of the OTLP endpoint (HTTP) that traces go to, for instance http://127.0.0.1:4318"
+    otlp_endpoint: String = String::new(),
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "URL", default: "none"];
 
     "What is taken: `twelvelabs` (the original's numbers) or `permissive`. The file's tables [video], [audio] and \
      [image] change single numbers; 0 takes a bound away, but for max_size"

@@ -29,7 +29,11 @@ mod timing;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
-use tokio::sync::Semaphore;
+use reelhouse_metrics::metrics;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::Instant,
+};
 
 pub use ffmpeg::Failure;
 pub use plan::{How, Need, Plan, Track, because};
@@ -183,7 +187,27 @@ impl Media {
     /// [`Error::Broken`], too.
     pub async fn examine(&self, source: impl Into<Source>, sniffed: Sniffed) -> Result<Facts, Error> {
         let source = source.into();
-        let _turn = self.turns.acquire().await.map_err(std::io::Error::other)?;
+        let _turn = self.turn().await?;
+        let begun = Instant::now();
+        let examined = self.examine_now(source, sniffed).await;
+        let outcome = match &examined {
+            Ok(_) => "taken",
+            Err(Error::Broken { .. } | Error::NotMedia { .. }) => "refused",
+            Err(_) => "failed",
+        };
+        metrics().probe_duration.with([outcome.into()]).observe(begun.elapsed().as_secs_f64());
+        examined
+    }
+
+    /// Waits for a turn to look at a file.
+    async fn turn(&self) -> std::io::Result<SemaphorePermit<'_>> {
+        let begun = Instant::now();
+        let turn = self.turns.acquire().await.map_err(std::io::Error::other)?;
+        metrics().wait_duration.with(["probe".into()]).observe(begun.elapsed().as_secs_f64());
+        Ok(turn)
+    }
+
+    async fn examine_now(&self, source: Source, sniffed: Sniffed) -> Result<Facts, Error> {
         match sniffed {
             Sniffed::Other { mime } => Err(Error::NotMedia { mime }),
             Sniffed::Media { kind: MediaKind::Image, mime } if picture::decodes(mime) => {

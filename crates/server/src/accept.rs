@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -13,7 +14,7 @@ use tokio::{net::TcpListener, sync::Semaphore, time};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::App;
+use crate::{App, counted::Counted};
 
 /// How long we wait for a client.
 #[derive(Debug, Clone, Copy)]
@@ -54,11 +55,32 @@ fn connection_slots() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(usize::try_from(slots).unwrap_or(1)))
 }
 
+/// Serves metrics, and nothing else, until `shutdown`: for a listener that strangers do not reach.
+pub async fn serve_metrics(listener: TcpListener, app: App, shutdown: CancellationToken) {
+    accept(listener, app.timeouts, app.metrics_router(), shutdown).await;
+}
+
 /// Serves until `shutdown`, then stops accepting and gives what runs [`Timeouts::drain`] to end.
 pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken) {
-    let timeouts = app.timeouts;
-    let service = app.service.clone();
-    let router = app.router();
+    let (timeouts, service) = (app.timeouts, app.service.clone());
+    let connections = accept(listener, timeouts, app.router(), shutdown).await;
+    tracing::info!("shutting down");
+    let drained = async {
+        connections.shutdown().await;
+        service.drained().await;
+    };
+    if time::timeout(timeouts.drain, drained).await.is_err() {
+        tracing::warn!("some requests did not end in time and were cut");
+    }
+}
+
+/// Takes connections until `shutdown`; returns those that are left.
+async fn accept(
+    listener: TcpListener,
+    timeouts: Timeouts,
+    router: Router,
+    shutdown: CancellationToken,
+) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -84,7 +106,7 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken)
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "a connection came without TCP_NODELAY");
                 }
-                let mut stream = TimeoutStream::new(stream);
+                let mut stream = TimeoutStream::new(Counted::new(stream));
                 stream.set_write_timeout(Some(timeouts.write_idle));
                 let stream = TokioIo::new(Box::pin(stream));
                 let connection = http.serve_connection(stream, TowerToHyperService::new(router.clone()));
@@ -103,13 +125,5 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken)
             }
         }
     }
-    drop(listener);
-    tracing::info!("shutting down");
-    let drained = async {
-        connections.shutdown().await;
-        service.drained().await;
-    };
-    if time::timeout(timeouts.drain, drained).await.is_err() {
-        tracing::warn!("some requests did not end in time and were cut");
-    }
+    connections
 }

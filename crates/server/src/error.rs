@@ -8,6 +8,7 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use reelhouse_api::Fault;
+use reelhouse_metrics::metrics;
 
 /// How a request fails.
 #[derive(Debug)]
@@ -105,6 +106,7 @@ pub(crate) fn status(fault: &Fault) -> StatusCode {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let body = self.fault.body();
+        metrics().faults.with([self.fault.code().into()]).inc();
         tracing::info!(code = body.code, message = body.message, "refused");
         let mut response = (status(&self.fault), Json(body)).into_response();
         let header = match self.fault {

@@ -33,6 +33,24 @@ impl FromRequestParts<App> for Authenticated {
     }
 }
 
+/// A caller with a key of the operator's own account: as the others send it, or as scrapers do (`Authorization: Bearer`).
+#[derive(Debug)]
+pub(crate) struct Operator;
+
+impl FromRequestParts<App> for Operator {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let bearer = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let bearer = bearer.and_then(|value| value.strip_prefix("Bearer ")?.parse().ok());
+        if let Some(key) = bearer {
+            parts.headers.entry(API_KEY).or_insert(key);
+        }
+        let Authenticated(caller) = Authenticated::from_request_parts(parts, app).await?;
+        if caller.is_operator() { Ok(Self) } else { Err(Fault::ApiNotAllowed.into()) }
+    }
+}
+
 /// A caller whose key may change things.
 #[derive(Debug)]
 pub(crate) struct MayWrite(pub(crate) Caller);

@@ -3,6 +3,7 @@
 mod accept;
 mod app;
 mod content_disposition;
+mod counted;
 mod create_form;
 mod deliver;
 mod drain;
@@ -18,5 +19,5 @@ mod range;
 mod routes;
 mod trace;
 
-pub use accept::{Timeouts, serve};
+pub use accept::{Timeouts, serve, serve_metrics};
 pub use app::App;

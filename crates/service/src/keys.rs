@@ -18,6 +18,11 @@ impl Caller {
         &self.account
     }
 
+    /// Whether it is the operator's own account.
+    pub fn is_operator(&self) -> bool {
+        self.account == DEFAULT_ACCOUNT
+    }
+
     /// Whether the key may change anything.
     pub fn may_write(&self) -> bool {
         !self.read_only

@@ -4,7 +4,7 @@ use quick_cache::{Weighter, sync::Cache};
 use reelhouse_api::{IdMaker, NewId, UploadId};
 use reelhouse_media::{Media, hls};
 use reelhouse_store::Store;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     import::{ImportSettings, Imports},
     jobs::HlsSettings,
     media_urls::MediaUrls,
+    metrics::waited,
     rate::UploadRates,
     signer::Signer,
     turns::Turns,
@@ -126,8 +127,10 @@ impl StagingRoom {
     /// they need would wait for each other for ever.
     pub(crate) async fn share(&self, bytes: u64) -> Result<StagingShare> {
         let units = u32::try_from(bytes.div_ceil(Self::UNIT)).unwrap_or(u32::MAX).clamp(1, self.all);
+        let begun = Instant::now();
         let permit =
             Arc::clone(&self.free).acquire_many_owned(units).await.map_err(|_| Error::ShuttingDown)?;
+        waited("room", begun);
         Ok(StagingShare { _permit: permit })
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use reelhouse_api::{Fault, MediaKind, Method};
 use reelhouse_media::{SNIFF_LEN, Sniffed, sniff};
+use reelhouse_metrics::metrics;
 use reelhouse_store::{Sealed, StagingFile};
 
 use crate::{Limits, Service, error::Result, judge::not_media, service::StagingShare};
@@ -22,6 +23,24 @@ pub struct Upload {
     head: Vec<u8>,
     sniffed: Option<Sniffed>,
     size: u64,
+    _counted: InFlight,
+}
+
+/// Counts an upload as long as it arrives.
+#[derive(Debug)]
+struct InFlight;
+
+impl InFlight {
+    fn begin() -> Self {
+        metrics().uploads_in_flight.inc();
+        Self
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        metrics().uploads_in_flight.dec();
+    }
 }
 
 #[derive(Debug)]
@@ -65,7 +84,15 @@ impl Service {
         let share = self.staging_room.share(declared.unwrap_or(most)).await?;
         let state = State::Arriving { file: self.store.blobs().stage(declared), share };
         let limits = self.limits.clone();
-        Ok(Upload { method, state, limits, head: Vec::new(), sniffed: None, size: 0 })
+        Ok(Upload {
+            method,
+            state,
+            limits,
+            head: Vec::new(),
+            sniffed: None,
+            size: 0,
+            _counted: InFlight::begin(),
+        })
     }
 }
 

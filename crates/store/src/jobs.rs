@@ -5,6 +5,7 @@
 //! up after [`MAX_FAILED_ATTEMPTS`], one that kills its worker after [`MAX_LOST_LEASES`].
 
 use reelhouse_api::{AssetError, AssetId, EventKind, Fault, JobKind, JobState, RenditionStatus};
+use reelhouse_metrics::metrics;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::{
@@ -47,6 +48,8 @@ pub struct JobRecord {
     pub progress: Option<f64>,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
+    /// Of which trace it is part, as W3C Trace Context writes it.
+    pub traceparent: Option<String>,
 }
 
 impl JobRecord {
@@ -75,10 +78,10 @@ struct JobRow {
     lost_leases: i64,
     progress: Option<f64>,
     last_error: Option<String>,
+    traceparent: Option<String>,
 }
 
-const COLUMNS: &str =
-    "id, asset_id, kind, state, run_at, worker, token, failed_attempts, lost_leases, progress, last_error";
+const COLUMNS: &str = "id, asset_id, kind, state, run_at, worker, token, failed_attempts, lost_leases, progress, last_error, traceparent";
 
 impl TryFrom<JobRow> for JobRecord {
     type Error = Error;
@@ -96,6 +99,7 @@ impl TryFrom<JobRow> for JobRecord {
             lost_leases,
             progress,
             last_error,
+            traceparent,
         } = row;
         let parsed = (AssetId::parse(&asset_id), JobKind::parse(&kind), JobState::parse(&state));
         let (Some(asset_id), Some(kind), Some(state)) = parsed else {
@@ -113,6 +117,7 @@ impl TryFrom<JobRow> for JobRecord {
             lost_leases,
             progress,
             last_error,
+            traceparent,
         })
     }
 }
@@ -151,7 +156,7 @@ pub(crate) async fn release(tx: &mut SqliteConnection, job: &JobRecord) -> Resul
     Ok(released.rows_affected() > 0)
 }
 
-/// Adds a job, in the transaction that needs it. One that is there already for the same thing stays as it is, unless it
+/// Adds a job, part of the trace in which that is done, in the transaction that needs it. One that is there already for the same thing stays as it is, unless it
 /// was given up.
 pub(crate) async fn push(
     tx: &mut SqliteConnection,
@@ -163,14 +168,16 @@ pub(crate) async fn push(
     getrandom::fill(&mut id)
         .map_err(|source| Error::Io { what: "naming a job", source: std::io::Error::other(source) })?;
     sqlx::query(
-        "INSERT INTO job (id, asset_id, kind, state, created_at, run_at) VALUES ($1, $2, $3, 'queued', $4, $4)
-         ON CONFLICT (asset_id, kind) DO UPDATE SET state = 'queued', run_at = $4, failed_attempts = 0, lost_leases = 0
+        "INSERT INTO job (id, asset_id, kind, state, created_at, run_at, traceparent) VALUES ($1, $2, $3, 'queued', $4, $4, $5)
+         ON CONFLICT (asset_id, kind) DO UPDATE SET state = 'queued', run_at = $4, failed_attempts = 0, lost_leases = 0,
+                                                    traceparent = $5
          WHERE job.state IN ('dead', 'canceled')",
     )
     .bind(hex(&id))
     .bind(asset.to_string())
     .bind(kind.as_str())
     .bind(now_ms)
+    .bind(reelhouse_trace::traceparent())
     .execute(tx)
     .await?;
     Ok(())
@@ -412,6 +419,7 @@ impl Store {
             .fetch_all(&mut *tx)
             .await?;
         let jobs = rows.into_iter().map(JobRecord::try_from).collect::<Result<Vec<_>>>()?;
+        metrics().leases_lost.inc_by(jobs.len() as u64);
         let dead: Vec<JobRecord> = jobs.into_iter().filter(|job| job.state == JobState::Dead).collect();
         for job in &dead {
             give_up(&mut tx, job, &fault_of(job.kind), now_ms).await?;

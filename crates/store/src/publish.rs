@@ -8,6 +8,7 @@ use std::sync::{
 use reelhouse_api::AssetId;
 use sqlx::SqliteConnection;
 use tokio::{join, try_join};
+use tracing::{Instrument, Span};
 
 use crate::{
     AssetRecord, EarlyDerivative, Store, assets,
@@ -78,11 +79,12 @@ impl Store {
     }
 
     async fn insert_published(&self, published: Published) -> Result<bool> {
-        let published = Arc::new(published);
+        let (published, span) = (Arc::new(published), Span::current());
         let inserted = Arc::clone(&published);
         let work = self.db.group().write(Box::new(move |tx| {
             let published = Arc::clone(&inserted);
-            Box::pin(async move { published.insert(tx).await })
+            // The jobs are of the trace of whoever waits.
+            Box::pin(async move { published.insert(tx).await }.instrument(span.clone()))
         }));
         work.await?;
         Ok(published.pushed.load(Relaxed))

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{logging, settings::Settings};
 
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
-    logging::start(&settings.log)?;
+    let logging = logging::start(&settings)?;
     use_all_descriptors();
     // Before anything is opened: a signal during a long recovery counts, too.
     let shutdown = on_signal()?;
@@ -38,11 +38,36 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
     let app = App::new(service.clone(), Timeouts::default());
     let name = worker_name(SERVER_WORKER);
+    let watched = serve_metrics(&settings, app.clone(), shutdown.clone()).await?;
     tokio::join!(
+        watched,
         reelhouse_server::serve(listener, app, shutdown.clone()),
         service.work(&name, settings.workers, shutdown),
     );
+    logging.end().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Serves metrics on a listener of their own, if one is configured.
+pub(crate) async fn serve_metrics(
+    settings: &Settings,
+    app: App,
+    shutdown: CancellationToken,
+) -> anyhow::Result<impl Future<Output = ()> + use<>> {
+    let listener = match settings.metrics_listen.as_str() {
+        "" => None,
+        address => {
+            let listener = TcpListener::bind(address).await;
+            let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+            tracing::info!(address = %listener.local_addr()?, "serving metrics");
+            Some(listener)
+        }
+    };
+    Ok(async move {
+        if let Some(listener) = listener {
+            reelhouse_server::serve_metrics(listener, app, shutdown).await;
+        }
+    })
 }
 
 /// The verbs, as configured.
