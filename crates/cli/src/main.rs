@@ -56,6 +56,8 @@ enum Command {
         #[command(subcommand)]
         command: commands::accounts::Command,
     },
+    /// Bring the database up to this version's schema, as `serve` does when it starts; in Postgres while servers run.
+    Migrate(FolderArgs),
     /// Check that every asset has its bytes and every byte its asset, and that the jail of media files holds. Changes
     /// nothing; exit code 1 if something is wrong.
     Doctor(SettingsArgs),
@@ -104,6 +106,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Keys { folder, command } => commands::keys::run(folder.load()?, command).await,
             Command::Webhooks { folder, command } => commands::webhooks::run(folder.load()?, command).await,
             Command::Accounts { folder, command } => commands::accounts::run(folder.load()?, command).await,
+            Command::Migrate(folder) => commands::migrate::run(folder.load()?).await,
             Command::Doctor(args) => commands::doctor::run(args.load()?).await,
             Command::Client(command) => commands::client::run(command).await,
             Command::Completions(args) => Ok(commands::manual::completions(&args, Cli::command())),

@@ -23,6 +23,8 @@ const HEARTBEAT: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_secs(1);
 /// How long uploads in chunks can be asked after when they have ended.
 const UPLOADS_REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Longer than any publish or removal takes: what is older was left over.
+const LEFT_OVER: Duration = Duration::from_secs(15 * 60);
 /// Before the second attempt; doubled before each further one.
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -182,8 +184,9 @@ impl Service {
             0 => {}
             expired => tracing::info!(expired, "uploads in chunks were not completed in time"),
         }
-        self.store.forget_uploads(now_ms.saturating_sub(millis(UPLOADS_REMEMBERED))).await?;
         let before = |remembered| now_ms.saturating_sub(millis(remembered));
+        self.store.end_left_over(before(LEFT_OVER)).await?;
+        self.store.forget_uploads(before(UPLOADS_REMEMBERED)).await?;
         self.store
             .forget_deliveries(before(webhooks::DELIVERED_REMEMBERED), before(webhooks::DEAD_REMEMBERED))
             .await?;

@@ -8,7 +8,7 @@ use anyhow::Context;
 use reelhouse_media::{Jail, Media};
 use reelhouse_server::{App, Timeouts};
 use reelhouse_service::{Clock, Service, SystemClock};
-use reelhouse_store::{SERVER_WORKER, Store};
+use reelhouse_store::Store;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
@@ -23,8 +23,9 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     use_all_descriptors();
     // Before anything is opened: a signal during a long recovery counts, too.
     let shutdown = on_signal()?;
-    let store = Store::open(&settings.data_dir, SystemClock.now_ms()).await;
+    let store = Store::open(&settings.data_dir, &settings.database()?, SystemClock.now_ms()).await;
     let store = store.with_context(|| format!("data folder {}", settings.data_dir.display()))?;
+    let name = worker_name(&store.server_worker());
     let service = start_service(&settings, store).await?;
     if let Some(key) = service.settle_keys(settings.configured_key().as_ref()).await? {
         eprintln!("API key for the account `default`, shown this once: {}", key.reveal());
@@ -37,7 +38,6 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let _ = writeln!(io::stdout(), "http://{address}");
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
     let app = App::new(service.clone(), Timeouts::default());
-    let name = worker_name(SERVER_WORKER);
     let watched = serve_metrics(&settings, app.clone(), shutdown.clone()).await?;
     tokio::join!(
         watched,

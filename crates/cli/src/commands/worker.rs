@@ -10,7 +10,7 @@ use crate::{logging, settings::Settings};
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let logging = logging::start(&settings)?;
     let shutdown = on_signal()?;
-    let store = Store::attach(&settings.data_dir).await?;
+    let store = Store::attach(&settings.data_dir, &settings.database()?).await?;
     let service = start_service(&settings, store).await?;
     tracing::info!(workers = settings.workers, "working");
     let app = App::new(service.clone(), Timeouts::default());

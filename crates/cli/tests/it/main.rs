@@ -29,6 +29,7 @@ mod list;
 mod media;
 mod metrics;
 mod origin;
+mod postgres;
 mod process;
 mod receiver;
 mod traces;

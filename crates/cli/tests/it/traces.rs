@@ -42,7 +42,7 @@ fn fields(mut message: &[u8]) -> Vec<(u64, &[u8])> {
             1 => 8,
             5 => 4,
             2 => usize::try_from(number(&mut message)).unwrap(),
-            other => panic!("wire type {other}"),
+            other => unreachable!("wire type {other}"),
         };
         let (content, rest) = message.split_at(skipped);
         message = rest;
