@@ -176,6 +176,11 @@ impl Media {
         &self.trial
     }
 
+    /// How many files are looked at at once.
+    pub fn probes(&self) -> usize {
+        self.config.probes.max(1)
+    }
+
     /// Looks at a whole file, given what its first bytes said. Waits its turn.
     ///
     /// # Errors

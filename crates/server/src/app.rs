@@ -22,13 +22,21 @@ pub struct App {
     /// Base of every URL handed out; the request's own when absent.
     pub(crate) public_url: Option<Arc<str>>,
     pub(crate) timeouts: Timeouts,
+    /// The most connections of one address; 0 for half of all.
+    pub(crate) connections_per_address: u32,
 }
 
 impl App {
     /// The HTTP face of a service.
     pub fn new(service: Service, public_url: Option<String>, timeouts: Timeouts) -> Self {
         let public_url = public_url.map(|url| url.trim_end_matches('/').into());
-        Self { service, public_url, timeouts }
+        Self { service, public_url, timeouts, connections_per_address: 0 }
+    }
+
+    /// With so many connections at most for one address.
+    #[must_use]
+    pub fn with_connections_per_address(self, most: u32) -> Self {
+        Self { connections_per_address: most, ..self }
     }
 
     /// Every route, and what each request passes through.
@@ -42,9 +50,7 @@ impl App {
             })
             .with_state(self)
             .layer(CatchPanicLayer::custom(error::of_panic))
-            .layer(middleware::from_fn(move |request, next| {
-                drain::lend_body(timeouts.body_idle, request, next)
-            }))
+            .layer(middleware::from_fn(move |request, next| drain::lend_body(timeouts, request, next)))
             .layer(cors())
             .layer(middleware::from_fn(trace::request))
     }

@@ -13,9 +13,11 @@ mod form;
 mod index_query;
 mod json;
 mod openapi;
+mod paced;
 mod query;
 mod range;
 mod routes;
+mod seats;
 mod trace;
 
 pub use accept::{Timeouts, serve};

@@ -60,6 +60,7 @@ impl Service {
         let Arrived { bytes, sniffed, method, _share } = arrived;
         let size = bytes.size();
         // Ours, but the SDKs cannot read a 5xx on a create (contract, section 10).
+        let turn = self.look_turns.share(&caller.account, 1).await?;
         let judged = self.judge(bytes.path(), sniffed, method, size).await;
         let facts = judged.map_err(|error| match error {
             JudgeError::Fault(fault) => fault,
@@ -68,6 +69,7 @@ impl Service {
                 Fault::FileUnprocessable
             }
         })?;
+        drop(turn);
         let mut asset = self.new_asset(caller, method, filename, new)?;
         let blake3 = bytes.blake3().to_owned();
         let early = self.make_ready(&mut asset, bytes.path(), facts, size, blake3).await;

@@ -21,6 +21,7 @@ mod models;
 mod multipart;
 mod quota;
 mod rate;
+mod room;
 mod service;
 mod signer;
 mod turns;
@@ -46,6 +47,7 @@ pub use service::{Service, Settings};
 pub use upload::Upload;
 pub use user_metadata::KeptMetadata;
 
+pub use reelhouse_fetch::Pace;
 pub use reelhouse_store::{
     ApiKey, AssetQuery, AssetRecord, IndexQuery, IndexRecord, IndexedAssetQuery, IndexedAssetRecord,
     MetadataFilter, Order, Range, Removal, SortBy,

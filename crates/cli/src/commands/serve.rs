@@ -36,7 +36,9 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     // Tools wait for this line; that nobody reads it is no reason to end.
     let _ = writeln!(io::stdout(), "http://{address}");
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
-    let app = App::new(service.clone(), settings.configured_url(), Timeouts::default());
+    let timeouts = Timeouts { min_rate: settings.client_min_rate, ..Timeouts::default() };
+    let app = App::new(service.clone(), settings.configured_url(), timeouts)
+        .with_connections_per_address(settings.connections_per_address);
     let name = worker_name(SERVER_WORKER);
     tokio::join!(
         reelhouse_server::serve(listener, app, shutdown.clone()),
