@@ -8,6 +8,9 @@ mod boxes;
 mod child;
 mod facts;
 mod ffmpeg;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod hls;
 mod picture;
 mod plan;

@@ -10,6 +10,9 @@ mod error;
 mod extract;
 mod fault_examples;
 mod form;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod index_query;
 mod json;
 mod openapi;

@@ -8,6 +8,9 @@ mod clock;
 mod content;
 mod error;
 mod filename;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod idempotency;
 mod import;
 mod indexed_assets;
