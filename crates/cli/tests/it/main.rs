@@ -31,6 +31,7 @@ mod indexed_assets;
 mod indexes;
 mod list;
 mod media;
+mod odd_files;
 mod origin;
 mod process;
 mod unsafe_code;
