@@ -6,6 +6,7 @@
 mod text_enum;
 
 mod asset;
+mod event;
 mod fault;
 mod id;
 pub mod index;
@@ -21,6 +22,7 @@ mod technical;
 mod units;
 
 pub use asset::{Asset, AssetDetail, AssetError, Hls, Method, RenditionStatus, Status, Thumbnail};
+pub use event::{EventKind, TEST_EVENT};
 pub use fault::{ErrorBody, Fault, FaultDoc};
 pub use id::{AssetId, IdMaker, IndexId, IndexedAssetId, NewId, UploadId};
 pub use job::{JobKind, JobState};

@@ -32,7 +32,7 @@ enum Command {
         #[command(subcommand)]
         command: commands::keys::Command,
     },
-    /// Run jobs (HLS, thumbnails) beside a server, on the same data.
+    /// Run jobs (HLS, thumbnails) and tell webhooks beside a server, on the same data.
     Worker(SettingsArgs),
     /// List, retry and cancel jobs.
     Jobs {
@@ -40,6 +40,13 @@ enum Command {
         folder: FolderArgs,
         #[command(subcommand)]
         command: commands::jobs::Command,
+    },
+    /// Tell URLs what happens to assets, and see how that went, while the server runs or not.
+    Webhooks {
+        #[command(flatten)]
+        folder: FolderArgs,
+        #[command(subcommand)]
+        command: commands::webhooks::Command,
     },
     /// List accounts and set their quotas, while the server runs or not.
     Accounts {
@@ -88,6 +95,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Worker(args) => commands::worker::run(args.load()?).await,
             Command::Jobs { folder, command } => commands::jobs::run(folder.load()?, command).await,
             Command::Keys { folder, command } => commands::keys::run(folder.load()?, command).await,
+            Command::Webhooks { folder, command } => commands::webhooks::run(folder.load()?, command).await,
             Command::Accounts { folder, command } => commands::accounts::run(folder.load()?, command).await,
             Command::Doctor(args) => commands::doctor::run(args.load()?).await,
             Command::Client(command) => commands::client::run(command).await,

@@ -1,6 +1,6 @@
 //! Every setting, once: its name, environment variable, default and help.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -10,7 +10,7 @@ use figment::{
 };
 use reelhouse_fetch::Allow;
 use reelhouse_media::{Jail, hls::CopyCodec};
-use reelhouse_service::{ApiKey, HlsSettings, ImportSettings, Limits, LimitsProfile};
+use reelhouse_service::{ApiKey, HlsSettings, ImportSettings, Limits, LimitsProfile, WebhookSettings};
 use serde::{Deserialize, Serialize};
 
 /// Read when it is there and no `--config` names another.
@@ -136,6 +136,22 @@ settings! {
     "Seconds that an import may take in all"
     import_timeout: u64 = 24 * 60 * 60,
     ["REELHOUSE_IMPORT_TIMEOUT", "SECONDS", default: "86400"];
+
+    "What webhooks may reach although it is not public: CIDR blocks and host names, comma-separated"
+    webhook_allow: String = String::new(),
+    ["REELHOUSE_WEBHOOK_ALLOW", "LIST", default: "none"];
+
+    "The proxy that webhooks go through. It then decides what names resolve to"
+    webhook_proxy: String = String::new(),
+    ["REELHOUSE_WEBHOOK_PROXY", "URL", default: "none; the usual proxy variables are ignored"];
+
+    "Seconds that a webhook's receiver may take to answer"
+    webhook_timeout: u64 = 15,
+    ["REELHOUSE_WEBHOOK_TIMEOUT", "SECONDS", default: "15"];
+
+    "Seconds before each further attempt to tell a webhook, comma-separated; behind the last one a delivery is given up"
+    webhook_retries: String = "5,300,1800,7200,18000,36000,50400,72000,86400".to_owned(),
+    ["REELHOUSE_WEBHOOK_RETRIES", "LIST", default: "5,300,1800,7200,18000,36000,50400,72000,86400, three days"];
 
     "The most jobs (HLS, thumbnails) that run at once; 0 leaves them to `reelhouse worker` processes"
     workers: usize = std::thread::available_parallelism().map_or(2, usize::from),
@@ -281,8 +297,29 @@ impl Settings {
         })
     }
 
+    /// How webhooks are told.
+    pub(crate) fn webhooks(&self) -> anyhow::Result<WebhookSettings> {
+        let proxy = Some(self.webhook_proxy.as_str()).filter(|url| !url.is_empty());
+        let pause = |seconds: &str| {
+            let seconds = seconds.trim();
+            let pause = seconds.parse().map(Duration::from_secs);
+            pause.with_context(|| format!("REELHOUSE_WEBHOOK_RETRIES: \"{seconds}\" is no number of seconds"))
+        };
+        let list = self.webhook_retries.split(',').filter(|seconds| !seconds.trim().is_empty());
+        Ok(WebhookSettings {
+            fetch: reelhouse_fetch::Config {
+                allow: Allow::parse_list(&self.webhook_allow).context("REELHOUSE_WEBHOOK_ALLOW")?,
+                allow_setting: "REELHOUSE_WEBHOOK_ALLOW",
+                proxy: proxy.map(str::parse).transpose().context("REELHOUSE_WEBHOOK_PROXY")?,
+                ..Default::default()
+            },
+            timeout: Duration::from_secs(self.webhook_timeout.max(1)),
+            retries: list.map(pause).collect::<Result<_, _>>()?,
+        })
+    }
+
     /// The configured base of URLs, if there is one.
-    pub(crate) fn configured_url(&self) -> Option<String> {
-        Some(self.public_url.clone()).filter(|url| !url.is_empty())
+    pub(crate) fn configured_url(&self) -> Option<Arc<str>> {
+        Some(self.public_url.trim_end_matches('/')).filter(|url| !url.is_empty()).map(Arc::from)
     }
 }

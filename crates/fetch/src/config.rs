@@ -9,6 +9,8 @@ use crate::Allow;
 pub struct Config {
     /// What may be dialled although it is not public.
     pub allow: Vec<Allow>,
+    /// The operator's name for [`Config::allow`], for what is logged of a refusal.
+    pub allow_setting: &'static str,
     /// Who dials instead of us.
     pub proxy: Option<Proxy>,
     /// Longest time to look up a name, connect and agree on TLS.
@@ -30,6 +32,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             allow: Vec::new(),
+            allow_setting: "REELHOUSE_IMPORT_ALLOW",
             proxy: None,
             connect_timeout: Duration::from_secs(10),
             first_byte_timeout: Duration::from_secs(30),

@@ -16,7 +16,7 @@ const USER_AGENT: &str = concat!("Reelhouse/", env!("CARGO_PKG_VERSION"));
 /// Fetches public URLs. Cheap to clone.
 #[derive(Clone)]
 pub struct Fetcher {
-    client: Client,
+    pub(crate) client: Client,
     guard: Arc<Guard>,
     config: Arc<Config>,
 }
@@ -36,7 +36,7 @@ impl Fetcher {
     /// [`SetupError`] of the libraries.
     #[expect(clippy::disallowed_methods, reason = "this is the crate that dials out")]
     pub fn with_resolver(config: Config, resolver: Arc<dyn Resolve>) -> Result<Self, SetupError> {
-        let guard = Arc::new(Guard::new(&config.allow));
+        let guard = Arc::new(Guard::new(&config.allow, config.allow_setting));
         let resolver = Guarded { resolver, guard: config.proxy.is_none().then(|| guard.clone()) };
         let mut client = Client::builder()
             .tls_backend_preconfigured(tls::config()?)
@@ -107,12 +107,18 @@ impl Fetcher {
         }
     }
 
+    /// Judges a URL's host before anything is dialled.
+    pub(crate) fn admit(&self, url: &PublicUrl) -> Result<(), Error> {
+        // A public URL has a host.
+        match url.host() {
+            Some(host) => self.guard.admit_host(host).map_err(|refused| Error::for_good(refused.to_string())),
+            None => Ok(()),
+        }
+    }
+
     /// One hop.
     async fn ask(&self, url: &PublicUrl, resume: Option<&Resume>) -> Result<Response, Error> {
-        // A public URL has a host.
-        if let Some(host) = url.host() {
-            self.guard.admit_host(host).map_err(|refused| Error::for_good(refused.to_string()))?;
-        }
+        self.admit(url)?;
         let mut request = self.client.get(url.as_url().clone()).header(header::ACCEPT_ENCODING, "identity");
         if let Some(resume) = resume {
             request = request
@@ -123,10 +129,7 @@ impl Fetcher {
         timeout(self.config.connect_timeout + self.config.first_byte_timeout, request.send())
             .await
             .map_err(|_| Error::unreachable(format!("no answer in {:?}", self.config.first_byte_timeout)))?
-            .map_err(|error| {
-                let for_good = was_refused(&error) || error.is_builder();
-                if for_good { Error::for_good(error) } else { Error::unreachable(error) }
-            })
+            .map_err(not_answered)
     }
 
     async fn whole(&self, response: Response, url: PublicUrl) -> Result<Fetched, Error> {
@@ -154,6 +157,12 @@ fn is_redirect(status: StatusCode) -> bool {
             | StatusCode::TEMPORARY_REDIRECT
             | StatusCode::PERMANENT_REDIRECT
     )
+}
+
+/// Why a request has no answer.
+pub(crate) fn not_answered(error: reqwest::Error) -> Error {
+    let for_good = was_refused(&error) || error.is_builder();
+    if for_good { Error::for_good(error) } else { Error::unreachable(error) }
 }
 
 /// Whether it was our own guard that ended it, and no network.

@@ -12,20 +12,22 @@ use crate::{Allow, address};
 
 /// Why something is not dialled, in the operator's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("refused: {what} is {kind}; REELHOUSE_IMPORT_ALLOW could allow it")]
+#[error("refused: {what} is {kind}; {setting} could allow it")]
 pub(crate) struct Refused {
     what: String,
     kind: &'static str,
+    setting: &'static str,
 }
 
 #[derive(Debug)]
 pub(crate) struct Guard {
+    setting: &'static str,
     blocks: Vec<IpNet>,
     names: HashSet<String>,
 }
 
 impl Guard {
-    pub(crate) fn new(allow: &[Allow]) -> Self {
+    pub(crate) fn new(allow: &[Allow], setting: &'static str) -> Self {
         let (mut blocks, mut names) = (Vec::new(), HashSet::new());
         for allowed in allow.iter().cloned() {
             match allowed {
@@ -35,7 +37,7 @@ impl Guard {
                 }
             }
         }
-        Self { blocks, names }
+        Self { setting, blocks, names }
     }
 
     /// Judges a URL's host before anything is dialled: literals for good; of names, those that mean this machine
@@ -47,14 +49,14 @@ impl Guard {
             Host::Domain(name) if self.allows_name(name) || !is_localhost(name) => Ok(()),
             Host::Domain(name) => self
                 .admit_address(Ipv4Addr::LOCALHOST.into())
-                .map_err(|Refused { kind, .. }| Refused { what: name.to_owned(), kind }),
+                .map_err(|refused| Refused { what: name.to_owned(), ..refused }),
         }
     }
 
     pub(crate) fn admit_address(&self, address: IpAddr) -> Result<(), Refused> {
         match address::special(address) {
             Some(kind) if !self.blocks.iter().any(|block| block.contains(&address)) => {
-                Err(Refused { what: address.to_string(), kind })
+                Err(Refused { what: address.to_string(), kind, setting: self.setting })
             }
             _ => Ok(()),
         }
@@ -94,7 +96,7 @@ mod tests {
     use super::*;
 
     fn guard(allow: &str) -> Guard {
-        Guard::new(&Allow::parse_list(allow).unwrap())
+        Guard::new(&Allow::parse_list(allow).unwrap(), "REELHOUSE_IMPORT_ALLOW")
     }
 
     fn addresses(text: &str) -> Vec<IpAddr> {

@@ -1,9 +1,11 @@
-//! A public URL in, bytes out, without being fooled. The only room that dials out.
+//! A public URL in, bytes out, without being fooled. The only room of the server that dials out.
 //!
 //! [`Fetcher::get`] follows redirects hop by hop; each hop is checked like the first ([`PublicUrl`], then the guard of
 //! addresses), and the addresses of a name are checked where they are dialled: between the resolver and the connection
 //! there is no second look-up. [`Fetched::chunk`] hands out the body; what ends before its declared end, stalls or
 //! trickles is [`Error::Interrupted`] and never an end.
+//!
+//! [`Fetcher::post`] tells a public URL something, behind the same guard; it follows nothing.
 //!
 //! With a [`Proxy`], the proxy dials: literals and names of loopback are still checked here, but what any other name
 //! resolves to is the proxy's to judge. Proxy variables of the environment are ignored.
@@ -19,6 +21,7 @@ mod filename;
 mod guard;
 mod pace;
 pub mod playlist;
+mod post;
 mod public_url;
 mod resolve;
 mod resume;

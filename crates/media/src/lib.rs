@@ -12,6 +12,7 @@ mod ffmpeg;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod hls;
+mod jpeg;
 mod picture;
 mod plan;
 mod prepare;
@@ -22,16 +23,13 @@ mod reader;
 mod served;
 mod shape;
 mod sniff;
+mod source;
 mod still;
 mod storyboard;
 mod thumbnail;
 mod timing;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
 use tokio::sync::Semaphore;
@@ -40,6 +38,7 @@ pub use ffmpeg::Failure;
 pub use plan::{How, Need, Plan, Track, because};
 pub use process::Jail;
 pub use sniff::{SNIFF_LEN, Sniffed, sniff};
+pub use source::Source;
 pub use storyboard::Storyboard;
 
 /// How files are looked at.
@@ -189,17 +188,18 @@ impl Media {
     /// # Errors
     /// [`Error::Broken`] and [`Error::NotMedia`] are the file's fault; a child that dies, hangs or lies is
     /// [`Error::Broken`], too.
-    pub async fn examine(&self, path: &Path, sniffed: Sniffed) -> Result<Facts, Error> {
+    pub async fn examine(&self, source: impl Into<Source>, sniffed: Sniffed) -> Result<Facts, Error> {
+        let source = source.into();
         let _turn = self.turns.acquire().await.map_err(std::io::Error::other)?;
         match sniffed {
             Sniffed::Other { mime } => Err(Error::NotMedia { mime }),
             Sniffed::Media { kind: MediaKind::Image, mime } if picture::decodes(mime) => {
-                picture::examine(path, mime, &self.config, &self.image_memory).await
+                picture::examine(&source, mime, &self.config, &self.image_memory).await
             }
             Sniffed::Media { kind: MediaKind::Image, .. } => {
-                probe::examine_image(&self.reader, &self.config, path).await
+                probe::examine_image(&self.reader, &self.config, &source).await
             }
-            sniffed => probe::examine(&self.reader, &self.config, path, &sniffed).await,
+            sniffed => probe::examine(&self.reader, &self.config, &source, &sniffed).await,
         }
     }
 }

@@ -2,19 +2,23 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
-    path::Path,
+    io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom},
+    panic::catch_unwind,
     sync::Arc,
 };
 
+use bytes::Bytes;
 use image::{
     ColorType, ImageDecoder, ImageFormat, ImageResult, Limits,
-    codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder},
+    codecs::{gif::GifDecoder, jpeg::JpegDecoder, png::PngDecoder, webp::WebPDecoder},
 };
 use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{Config, Error, Facts, probe::broken};
+use crate::{Config, Error, Facts, Source, jpeg, probe::broken};
+
+const JPEG: &str = "image/jpeg";
+const CUT_SHORT: &str = "it ends before its end marker";
 
 /// Whether images of this type are decoded here. The others (HEIC, AVIF) only have C decoders: they go to a child.
 pub(crate) fn decodes(mime: &str) -> bool {
@@ -23,7 +27,7 @@ pub(crate) fn decodes(mime: &str) -> bool {
 
 fn format(mime: &str) -> Option<(ImageFormat, &'static str)> {
     Some(match mime {
-        "image/jpeg" => (ImageFormat::Jpeg, "JPEG"),
+        JPEG => (ImageFormat::Jpeg, "JPEG"),
         "image/png" => (ImageFormat::Png, "PNG"),
         "image/gif" => (ImageFormat::Gif, "GIF"),
         "image/webp" => (ImageFormat::WebP, "WebP"),
@@ -57,75 +61,154 @@ impl Memory {
     }
 }
 
-/// Decodes an image.
+/// Sees whether an image decodes.
 pub(crate) async fn examine(
-    path: &Path,
+    source: &Source,
     mime: &'static str,
     config: &Config,
     memory: &Memory,
 ) -> Result<Facts, Error> {
-    let (path, max_pixels, memory) = (path.to_owned(), config.max_image_pixels, memory.clone());
-    let decoded = tokio::task::spawn_blocking(move || decode(&path, mime, max_pixels, &memory)).await;
+    let max_pixels = config.max_image_pixels;
+    // Takes no longer than another thread takes to begin.
+    if let (Source::Bytes(bytes), JPEG) = (source, mime)
+        && let Ok(Some(examined)) = catch_unwind(|| examine_plain(bytes, mime, max_pixels))
+    {
+        return examined;
+    }
+    let (source, memory) = (source.clone(), memory.clone());
+    let decoded = tokio::task::spawn_blocking(move || decode(&source, mime, max_pixels, &memory)).await;
     // A decoder that panics has met a broken image.
     decoded.unwrap_or_else(|panic| Err(broken(MediaKind::Image, format!("the decoder gave up: {panic}"))))
+}
+
+/// What a JPEG is that needs no decoding to be known to decode; `None` for any other.
+fn examine_plain(bytes: &[u8], mime: &'static str, max_pixels: u64) -> Option<Result<Facts, Error>> {
+    let headers = jpeg::headers_of_plain(bytes)?;
+    let refused = |reason: String| broken(MediaKind::Image, reason);
+    let decoder = JpegDecoder::new(Cursor::new(headers)).map_err(|error| refused(error.to_string()));
+    Some(decoder.and_then(|mut decoder| {
+        check_pixels(&decoder, max_pixels)?;
+        Ok(facts(&mut decoder, mime, bytes.len() as u64, false))
+    }))
 }
 
 /// An image whose size is within bounds, and that has the memory it needs.
 pub(crate) struct Opened {
     pub(crate) decoder: Box<dyn ImageDecoder>,
-    name: &'static str,
     is_animated: bool,
     bytes: u64,
     _taken: OwnedSemaphorePermit,
 }
 
+/// Bytes of an image, where they are.
+enum Content {
+    File(File),
+    Memory(Bytes),
+}
+
+/// Opens an image's bytes. A JPEG's decoder has all of them in memory anyway.
+fn content(source: &Source, mime: &str) -> io::Result<Content> {
+    Ok(match source {
+        Source::Bytes(bytes) => Content::Memory(bytes.clone()),
+        Source::File(path) if mime == JPEG => Content::Memory(std::fs::read(path)?.into()),
+        Source::File(path) => Content::File(File::open(path)?),
+    })
+}
+
 /// Opens an image, on a thread that may block; waits for memory.
 pub(crate) fn open_bounded(
-    file: File,
+    source: &Source,
+    mime: &str,
+    max_pixels: u64,
+    memory: &Memory,
+) -> Result<Opened, Error> {
+    let content = content(source, mime)?;
+    open_content(content, mime, max_pixels, memory)
+}
+
+fn open_content(content: Content, mime: &str, max_pixels: u64, memory: &Memory) -> Result<Opened, Error> {
+    match content {
+        Content::File(file) => {
+            let size = file.metadata()?.len();
+            open_at(BufReader::new(file), size, mime, max_pixels, memory)
+        }
+        Content::Memory(bytes) => {
+            let size = bytes.len() as u64;
+            if mime == JPEG && !jpeg::ends(&bytes) {
+                return Err(broken(MediaKind::Image, CUT_SHORT));
+            }
+            open_at(Cursor::new(bytes), size, mime, max_pixels, memory)
+        }
+    }
+}
+
+fn open_at(
+    mut file: impl BufRead + Seek + 'static,
+    size: u64,
     mime: &str,
     max_pixels: u64,
     memory: &Memory,
 ) -> Result<Opened, Error> {
     let refused = |reason: String| broken(MediaKind::Image, reason);
-    let Some((format, name)) = format(mime) else { return Err(refused(format!("no decoder for {mime}"))) };
-    let mut file = BufReader::new(file);
-    let size = file.get_ref().metadata()?.len();
+    let Some((format, _)) = format(mime) else { return Err(refused(format!("no decoder for {mime}"))) };
     let frames = match format {
-        ImageFormat::Jpeg => jpeg_ends(&mut file)?.then_some(1),
         ImageFormat::Gif => gif_frames(&mut file)?,
         ImageFormat::Png => png_ends(&mut file)?.then_some(1),
         ImageFormat::WebP => webp_fits(&mut file, size)?.then_some(1),
         _ => Some(1),
     };
-    let frames = frames.ok_or_else(|| refused("it ends before its end marker".to_owned()))?;
+    let frames = frames.ok_or_else(|| refused(CUT_SHORT.to_owned()))?;
     file.seek(SeekFrom::Start(0))?;
 
     let mut limits = Limits::default();
     limits.max_alloc = Some(memory.all);
     let opened = open(file, format, limits).map_err(|error| refused(error.to_string()))?;
     let (decoder, animated) = opened;
-    let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > max_pixels {
-        return Err(refused(format!("{width}x{height} are more pixels than the {max_pixels} allowed")));
-    }
+    check_pixels(&*decoder, max_pixels)?;
     if decoder.total_bytes() > memory.all {
         return Err(refused(format!("it would take {} bytes", decoder.total_bytes())));
     }
     let taken = memory.take(decoder.total_bytes())?;
-    Ok(Opened { decoder, name, is_animated: animated || frames > 1, bytes: size, _taken: taken })
+    Ok(Opened { decoder, is_animated: animated || frames > 1, bytes: size, _taken: taken })
 }
 
-fn decode(path: &Path, mime: &'static str, max_pixels: u64, memory: &Memory) -> Result<Facts, Error> {
-    let refused = |reason: String| broken(MediaKind::Image, reason);
-    let opened = open_bounded(File::open(path)?, mime, max_pixels, memory)?;
-    let Opened { mut decoder, name, is_animated, bytes, _taken } = opened;
+fn check_pixels(decoder: &(impl ImageDecoder + ?Sized), max_pixels: u64) -> Result<(), Error> {
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > max_pixels {
+        let reason = format!("{width}x{height} are more pixels than the {max_pixels} allowed");
+        return Err(broken(MediaKind::Image, reason));
+    }
+    Ok(())
+}
+
+fn decode(source: &Source, mime: &'static str, max_pixels: u64, memory: &Memory) -> Result<Facts, Error> {
+    let content = content(source, mime)?;
+    if let Content::Memory(bytes) = &content
+        && mime == JPEG
+        && let Some(examined) = examine_plain(bytes, mime, max_pixels)
+    {
+        return examined;
+    }
+    let opened = open_content(content, mime, max_pixels, memory)?;
+    let Opened { mut decoder, is_animated, bytes, _taken } = opened;
+    let facts = facts(&mut *decoder, mime, bytes, is_animated);
+    let mut pixels = vec![0; usize::try_from(decoder.total_bytes()).unwrap_or_default()];
+    let read = decoder.read_image_boxed(&mut pixels);
+    read.map_err(|error| broken(MediaKind::Image, error.to_string()))?;
+    Ok(facts)
+}
+
+fn facts(
+    decoder: &mut (impl ImageDecoder + ?Sized),
+    mime: &'static str,
+    bytes: u64,
+    is_animated: bool,
+) -> Facts {
+    let name = format(mime).map_or(mime, |(_, name)| name);
     let (width, height) = decoder.dimensions();
     // What is not said is upright.
     let orientation = decoder.orientation().map_or(1, image::metadata::Orientation::to_exif);
     let color = decoder.color_type();
-    let mut pixels = vec![0; usize::try_from(decoder.total_bytes()).unwrap_or_default()];
-    decoder.read_image_boxed(&mut pixels).map_err(|error| refused(error.to_string()))?;
-
     let upright = Resolution { width, height }.turned(orientation.into());
     let technical = TechnicalMetadata {
         file_size_bytes: Some(bytes),
@@ -140,14 +223,14 @@ fn decode(path: &Path, mime: &'static str, max_pixels: u64, memory: &Memory) -> 
         is_animated: Some(is_animated),
         ..TechnicalMetadata::default()
     };
-    Ok(Facts {
+    Facts {
         kind: MediaKind::Image,
         mime: mime.to_owned(),
         duration: None,
         upright: Some(upright),
         format: name.to_owned(),
         technical,
-    })
+    }
 }
 
 fn bit_depth(color: ColorType) -> u32 {
@@ -156,7 +239,7 @@ fn bit_depth(color: ColorType) -> u32 {
 
 /// A decoder with its limits set, and whether the format says it moves.
 fn open(
-    file: BufReader<File>,
+    file: impl BufRead + Seek + 'static,
     format: ImageFormat,
     limits: Limits,
 ) -> ImageResult<(Box<dyn ImageDecoder>, bool)> {
@@ -183,41 +266,6 @@ fn open(
             (Box::new(reader.into_decoder()?), false)
         }
     })
-}
-
-/// Whether a JPEG comes to its end marker: decoders paint what is missing grey and say nothing.
-fn jpeg_ends(file: &mut impl BufRead) -> io::Result<bool> {
-    let mut bytes = file.bytes();
-    let mut next = || bytes.next().transpose();
-    let mut in_scan = false;
-    loop {
-        let Some(byte) = next()? else { return Ok(false) };
-        if byte != 0xFF {
-            // Outside a scan only markers stand here; decoders tolerate what does not belong.
-            continue;
-        }
-        let mut marker = 0xFF;
-        while marker == 0xFF {
-            match next()? {
-                Some(byte) => marker = byte,
-                None => return Ok(false),
-            }
-        }
-        match marker {
-            0xD9 => return Ok(true),
-            // Stuffed bytes and restarts are part of a scan; SOI and TEM stand alone.
-            0x00 | 0x01 | 0xD0..=0xD8 => continue,
-            _ if in_scan && !matches!(marker, 0xC4 | 0xDA..=0xDD | 0xE0..=0xEF | 0xFE) => continue,
-            _ => {}
-        }
-        let (Some(high), Some(low)) = (next()?, next()?) else { return Ok(false) };
-        for _ in 2..u16::from_be_bytes([high, low]) {
-            if next()?.is_none() {
-                return Ok(false);
-            }
-        }
-        in_scan |= marker == 0xDA;
-    }
 }
 
 /// Whether a PNG comes to its last chunk: a decoder of the first frame does not look there.
@@ -303,22 +351,5 @@ fn walk_gif(file: &mut (impl Read + Seek)) -> io::Result<u32> {
             // Decoders tolerate padding.
             _ => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_jpeg_ends_with_its_marker_and_not_with_its_thumbnails() {
-        let thumbnail = [0xFF, 0xD8, 0xFF, 0xD9];
-        let mut jpeg = vec![0xFF, 0xD8, 0xFF, 0xE1, 0, 6];
-        jpeg.extend(thumbnail);
-        jpeg.extend([0xFF, 0xDA, 0, 2, 1, 2, 0xFF, 0, 0xFF, 0xD0, 3]);
-        assert!(!jpeg_ends(&mut &jpeg[..]).unwrap());
-        jpeg.extend([0xFF, 0xD9, 7, 7]);
-        assert!(jpeg_ends(&mut &jpeg[..]).unwrap());
-        assert!(!jpeg_ends(&mut &b""[..]).unwrap());
     }
 }

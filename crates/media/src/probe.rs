@@ -1,11 +1,11 @@
 //! What the media process is asked of a whole file. What it answers is read by [`crate::facts`].
 
-use std::{ffi::OsString, fs::File, path::Path};
+use std::{ffi::OsString, path::Path};
 
 use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
 
 use crate::{
-    Config, Error, Facts, Sniffed, facts,
+    Config, Error, Facts, Sniffed, Source, facts,
     process::{CodedImage, ImageBounds, Probe, Refused, Request},
     reader::{Failure, MAX_TEXT, Patience, Reader},
 };
@@ -43,14 +43,14 @@ pub(crate) const NICENESS: i32 = 10;
 pub(crate) async fn examine(
     reader: &Reader,
     config: &Config,
-    path: &Path,
+    source: &Source,
     sniffed: &Sniffed,
 ) -> Result<Facts, Error> {
     let mime = match sniffed {
         Sniffed::Media { mime, .. } => Some((*mime).to_owned()),
         Sniffed::Unknown | Sniffed::Other { .. } => None,
     };
-    let file = open(path).await?;
+    let file = source.open().await?;
     match reader.ask::<Probe>(&file, Request::Probe { mime }, config.probe_patience()).await {
         Ok((probe, _)) => facts::read(&probe, sniffed),
         Err(Failure::Refused(Refused::Unreadable(reason))) => Err(unreadable(sniffed, reason)),
@@ -59,8 +59,8 @@ pub(crate) async fn examine(
 }
 
 /// A HEIC or AVIF: its tables are read, and every picture decodes.
-pub(crate) async fn examine_image(reader: &Reader, config: &Config, path: &Path) -> Result<Facts, Error> {
-    let file = open(path).await?;
+pub(crate) async fn examine_image(reader: &Reader, config: &Config, source: &Source) -> Result<Facts, Error> {
+    let file = source.open().await?;
     let request = Request::CodedImage(config.image_bounds());
     let asked = reader.ask::<CodedImage>(&file, request, config.probe_patience()).await;
     let (image, _) = asked.map_err(|failure| failure.of(MediaKind::Image))?;
@@ -88,11 +88,6 @@ pub(crate) async fn examine_image(reader: &Reader, config: &Config, path: &Path)
         format: name.to_owned(),
         technical,
     })
-}
-
-/// The one descriptor of a file that its child gets.
-pub(crate) async fn open(path: &Path) -> Result<File, Error> {
-    Ok(tokio::fs::File::open(path).await?.into_std().await)
 }
 
 impl Failure {

@@ -32,9 +32,8 @@ use tokio::{
 };
 
 use crate::{
-    Config, Error,
+    Config, Error, Source,
     child::{Ended, Held, Limits, Output, Spawner, command, describe},
-    probe::open,
     process::{Bounds, DESCRIPTORS, Jail, MAX_ORDER, Order, Refused, Request, Trial, read},
 };
 
@@ -124,7 +123,7 @@ impl Reader {
     /// Whether it runs, and what its children can do.
     pub(crate) async fn try_out(&self, config: &Config) -> Result<Trial, Error> {
         let not_installed = |reason| Error::NotInstalled { program: config.reader.clone(), reason };
-        let nothing = open(Path::new("/dev/null")).await?;
+        let nothing = Source::from(Path::new("/dev/null")).open().await?;
         let mut line = self.line.clone();
         let down = line.wait_for(|line| matches!(line, Line::Down(_)));
         tokio::select! {

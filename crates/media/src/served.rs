@@ -1,11 +1,8 @@
 //! The index from which HLS is served, read where strangers' tables can do no harm.
 
-use std::path::Path;
-
 use crate::{
-    Error, Media,
+    Error, Media, Source,
     hls::{CopyCodec, Index, Reason},
-    probe::open,
     process::Request,
     reader::{Failure, Patience},
 };
@@ -19,9 +16,14 @@ impl Media {
     /// # Errors
     /// When the file cannot be opened or no child be had. What cannot be served as it lies is a [`Reason`]; so is a child
     /// that dies over it.
-    pub async fn hls_index(&self, path: &Path, copy: &[CopyCodec]) -> Result<Result<Index, Reason>, Error> {
+    pub async fn hls_index(
+        &self,
+        source: impl Into<Source>,
+        copy: &[CopyCodec],
+    ) -> Result<Result<Index, Reason>, Error> {
+        let source = source.into();
         let _turn = self.turns.acquire().await.map_err(std::io::Error::other)?;
-        let file = open(path).await?;
+        let file = source.open().await?;
         let patience = Patience { most: MAX_INDEX, ..self.config.probe_patience() };
         let request = Request::HlsIndex { copy: copy.to_vec() };
         match self.reader.ask::<Result<(), Reason>>(&file, request, patience).await {

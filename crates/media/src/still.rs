@@ -1,6 +1,6 @@
 //! From any image to a small one that is ready to be shown: upright, sRGB, on white.
 
-use std::{fs::File, path::Path};
+use std::path::Path;
 
 use fast_image_resize::{ResizeOptions, Resizer};
 use image::{DynamicImage, ImageDecoder, RgbImage, metadata::Orientation};
@@ -8,21 +8,21 @@ use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
 use reelhouse_api::{MediaKind, Resolution};
 
 use crate::{
-    Error,
+    Error, Source,
     picture::{self, Memory},
     probe::broken,
 };
 
 /// The first picture of an image file, on a thread that may block.
-pub(crate) fn from_file(
-    file: File,
+pub(crate) fn from_source(
+    source: &Source,
     mime: &str,
     max_pixels: u64,
     memory: &Memory,
     within: Resolution,
 ) -> Result<RgbImage, Error> {
     let refused = |reason: String| broken(MediaKind::Image, reason);
-    let mut opened = picture::open_bounded(file, mime, max_pixels, memory)?;
+    let mut opened = picture::open_bounded(source, mime, max_pixels, memory)?;
     let orientation = opened.decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let profile = opened.decoder.icc_profile().ok().flatten();
     let image = DynamicImage::from_decoder(opened.decoder).map_err(|error| refused(error.to_string()))?;

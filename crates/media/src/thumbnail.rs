@@ -1,18 +1,13 @@
 //! One picture that stands for a file: the best of several frames, the image itself, the cover or the shape of a sound.
 
-use std::{
-    fs::File,
-    io::{self, Seek, Write},
-    path::Path,
-};
+use std::{io, path::Path};
 
 use image::RgbImage;
 use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
-use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::{
-    Error, Media, Sniffed, picture,
-    probe::{broken, open},
+    Error, Media, Sniffed, Source, picture,
+    probe::broken,
     process::{BestFrame, Pixels, Request},
     reader::Failure,
     shape, sniff,
@@ -63,29 +58,24 @@ impl Media {
             let request = Request::CodedPicture(self.config.image_bounds(), WITHIN);
             return self.picture(source, MediaKind::Image, request).await;
         }
-        let source = source.to_owned();
-        self.decoded(move || File::open(source), mime).await
+        self.decoded(source.into(), mime).await
     }
 
     /// Decoded by safe Rust.
-    async fn decoded(
-        &self,
-        open: impl FnOnce() -> io::Result<File> + Send + 'static,
-        mime: String,
-    ) -> Result<RgbImage, Error> {
+    async fn decoded(&self, source: Source, mime: String) -> Result<RgbImage, Error> {
         let (max_pixels, memory) = (self.config.max_image_pixels, self.image_memory.clone());
-        blocking(MediaKind::Image, move || still::from_file(open()?, &mime, max_pixels, &memory, WITHIN))
+        blocking(MediaKind::Image, move || still::from_source(&source, &mime, max_pixels, &memory, WITHIN))
             .await
     }
 
     /// The cover inside a sound; `None` when there is none, or none that decodes.
     async fn cover(&self, source: &Path) -> Option<RgbImage> {
-        let file = open(source).await.ok()?;
+        let file = Source::from(source).open().await.ok()?;
         let request = Request::Cover { most: MAX_COVER };
         let patience = self.config.picture_patience(MAX_COVER);
         let ((), bytes) = self.reader.ask(&file, request, patience).await.ok()?;
         let Sniffed::Media { kind: MediaKind::Image, mime } = sniff(&bytes) else { return None };
-        self.decoded(move || in_memory(&bytes), mime.to_owned()).await.ok()
+        self.decoded(Source::Bytes(bytes.into()), mime.to_owned()).await.ok()
     }
 
     async fn best_frame(&self, source: &Path, facts: &TechnicalMetadata) -> Result<RgbImage, Error> {
@@ -115,7 +105,7 @@ impl Media {
         request: Request,
         most: usize,
     ) -> Result<Vec<RgbImage>, Error> {
-        let file = open(source).await?;
+        let file = Source::from(source).open().await?;
         let bytes = u64::from(WITHIN.width) * u64::from(WITHIN.height) * 3 * most as u64;
         let asked = self.reader.ask::<Pixels>(&file, request, self.config.picture_patience(bytes)).await;
         let (Pixels { size, count }, pixels) = asked.map_err(|failure| match failure {
@@ -146,14 +136,6 @@ fn times(seconds: Option<f64>) -> Vec<f64> {
     let mut times: Vec<f64> = (0..count).map(|n| seconds * part(n)).collect();
     times.sort_by(|a, b| (a - seconds * FIRST).abs().total_cmp(&(b - seconds * FIRST).abs()));
     times
-}
-
-/// A file that has no name and lies nowhere.
-fn in_memory(bytes: &[u8]) -> io::Result<File> {
-    let mut file = File::from(memfd_create("picture", MemfdFlags::CLOEXEC)?);
-    file.write_all(bytes)?;
-    file.rewind()?;
-    Ok(file)
 }
 
 /// On a thread that may block; a decoder that panics has met a broken file.

@@ -6,8 +6,7 @@ use std::{
 };
 
 use crate::{
-    Config, Error,
-    probe::open,
+    Config, Error, Source,
     process::{Request, Timings},
     reader::{Failure, Reader},
 };
@@ -30,7 +29,7 @@ pub(crate) async fn measure(
     path: &Path,
     seconds: Option<f64>,
 ) -> Result<Timing, Error> {
-    let file = open(path).await?;
+    let file = Source::from(path).open().await?;
     let asked = reader.ask::<Timings>(&file, Request::Timings { seconds }, config.probe_patience()).await;
     match asked {
         Ok((timings, _)) => Ok(timing(timings, seconds)),

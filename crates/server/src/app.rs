@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use axum::{Router, extract::Request, middleware};
 use http::{HeaderName, Method};
 use reelhouse_api::Fault;
@@ -19,8 +17,6 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct App {
     pub(crate) service: Service,
-    /// Base of every URL handed out; the request's own when absent.
-    pub(crate) public_url: Option<Arc<str>>,
     pub(crate) timeouts: Timeouts,
     /// The most connections of one address; 0 for half of all.
     pub(crate) connections_per_address: u32,
@@ -28,9 +24,8 @@ pub struct App {
 
 impl App {
     /// The HTTP face of a service.
-    pub fn new(service: Service, public_url: Option<String>, timeouts: Timeouts) -> Self {
-        let public_url = public_url.map(|url| url.trim_end_matches('/').into());
-        Self { service, public_url, timeouts, connections_per_address: 0 }
+    pub fn new(service: Service, timeouts: Timeouts) -> Self {
+        Self { service, timeouts, connections_per_address: 0 }
     }
 
     /// With so many connections at most for one address.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use axum::{extract::Request, middleware::Next, response::Response};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header::CACHE_CONTROL};
 use reelhouse_api::paths;
 use tracing::Instrument;
 
@@ -32,14 +32,17 @@ pub(crate) async fn request(request: Request, next: Next) -> Response {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response.headers_mut().insert(API_VERSION, HeaderValue::from_static(paths::VERSION));
+    // What says nothing else is one caller's, and true now.
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
-/// A media URL is a key: of its path, scope and asset are logged, the token is not.
+/// URLs of media and chunks are their own keys: what they are of is logged, the token is not.
 fn without_token(path: &str) -> &str {
-    let is_media = path.trim_start_matches('/').starts_with("media/");
+    let first = path.trim_start_matches('/');
+    let is_key = first.starts_with("media/") || first.starts_with("uploads/");
     match path.match_indices('/').nth(3) {
-        Some((end, _)) if is_media => &path[..end],
+        Some((end, _)) if is_key => &path[..end],
         _ => path,
     }
 }
@@ -61,6 +64,7 @@ mod tests {
             ("/media/hls/0123/0-abcd/folder/master.m3u8", "/media/hls/0123"),
             ("//media/hls/0123/0-abcd", "//media/hls"),
             ("/media/hls", "/media/hls"),
+            ("/uploads/0123/7/0-abcd", "/uploads/0123/7"),
             ("/v1.3/assets/0123/content", "/v1.3/assets/0123/content"),
         ] {
             assert_eq!(without_token(path), logged);

@@ -30,12 +30,14 @@ async fn start(folder: &std::path::Path, timeouts: Timeouts) -> SocketAddr {
         media_url_ttl: 0,
         imports: reelhouse_service::ImportSettings::default(),
         hls: reelhouse_service::HlsSettings::default(),
+        webhooks: reelhouse_service::WebhookSettings::default(),
+        public_url: None,
     };
     let service = Service::start(store, media, Arc::new(SystemClock), settings).await.unwrap();
     service.settle_keys(Some(&ApiKey::new(KEY))).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, App::new(service, None, timeouts), CancellationToken::new()));
+    tokio::spawn(serve(listener, App::new(service, timeouts), CancellationToken::new()));
     address
 }
 

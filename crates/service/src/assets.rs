@@ -1,13 +1,25 @@
 //! The verbs on assets.
 
 use jiff::Timestamp;
-use reelhouse_api::{Asset, AssetId, Fault, Method, Page, PageInfo, RenditionStatus, Status};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reelhouse_api::{
+    Asset, AssetDetail, AssetId, Fault, Hls, MediaKind, Method, Page, PageInfo, RenditionStatus, Status,
+    Thumbnail,
+};
 use reelhouse_store::{AssetQuery, AssetRecord, Removal};
 
 use crate::{
-    Caller, IdempotencyKey, KeptMetadata, Service, Upload, error::Result, filename, idempotency::Claim,
-    judge::JudgeError, upload::Arrived,
+    Caller, HLS_MASTER_FILE, IdempotencyKey, KeptMetadata, MediaScope, STORYBOARD_FILE, Service,
+    THUMBNAIL_FILE, Upload,
+    error::Result,
+    filename,
+    idempotency::Claim,
+    judge::{self, JudgeError},
+    upload::Arrived,
 };
+
+/// What stands unescaped in a segment of a path: RFC 3986's unreserved characters.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What a form says beside its file.
 #[derive(Debug, Clone, Default)]
@@ -61,7 +73,8 @@ impl Service {
         let size = bytes.size();
         // Ours, but the SDKs cannot read a 5xx on a create (contract, section 10).
         let turn = self.look_turns.share(&caller.account, 1).await?;
-        let judged = self.judge(bytes.path(), sniffed, method, size).await;
+        let source = judge::source(bytes.staged());
+        let judged = self.judge(source.clone(), sniffed, method, size).await;
         let facts = judged.map_err(|error| match error {
             JudgeError::Fault(fault) => fault,
             JudgeError::Tool(error) => {
@@ -72,12 +85,15 @@ impl Service {
         drop(turn);
         let mut asset = self.new_asset(caller, method, filename, new)?;
         let blake3 = bytes.blake3().to_owned();
-        let early = self.make_ready(&mut asset, bytes.path(), facts, size, blake3).await;
+        let early = self.make_ready(&mut asset, source, facts, size, blake3).await;
         let answer = as_created(&asset);
         let receipt = claim.as_ref().map(|claim| claim.receipt(&answer));
+        let wants_jobs = asset.wanted().next().is_some();
         match self.store.publish(bytes, asset, early, receipt).await {
             Ok(()) => {
-                self.jobs_pushed();
+                if wants_jobs {
+                    self.jobs_pushed();
+                }
                 Ok(answer)
             }
             Err(error) => self.not_made(caller, error, size, claim).await,
@@ -161,7 +177,43 @@ impl Service {
     pub async fn delete(&self, caller: &Caller, id: AssetId, force: bool) -> Result<Removal> {
         let (service, account) = (self.clone(), caller.account.clone());
         let now_ms = self.clock.now_ms();
-        Ok(self.run_to_end(async move { service.store.remove(&account, id, force, now_ms).await }).await??)
+        let removed = self.run_to_end(async move { service.store.remove(&account, id, force, now_ms).await });
+        let removed = removed.await??;
+        self.webhooks.pushed.notify_one();
+        Ok(removed)
+    }
+
+    /// All that an asset shows. Its URLs begin with `base`; without one it shows none.
+    pub fn asset_detail(&self, record: &AssetRecord, base: Option<&str>) -> AssetDetail {
+        let url = |scope, path: &str| Some(format!("{}{}", base?, self.media_url(scope, record.id, path)));
+        let made = |status, folder: &Option<String>, scope, file: &str| {
+            let folder = folder.as_ref().filter(|_| status == RenditionStatus::Ready)?;
+            url(scope, &format!("{folder}/{file}"))
+        };
+        let is_ready = record.status == Status::Ready;
+        let has_storyboard = is_ready && record.kind == Some(MediaKind::Video);
+        let filename = utf8_percent_encode(&record.filename, SEGMENT).to_string();
+        AssetDetail {
+            asset: as_created(record),
+            hls: record.hls_status.map(|status| Hls {
+                status,
+                manifest_url: made(status, &record.hls_folder, MediaScope::Hls, HLS_MASTER_FILE),
+            }),
+            thumbnail: record.thumbnail_status.map(|status| Thumbnail {
+                status,
+                representative_url: made(
+                    status,
+                    &record.thumbnail_folder,
+                    MediaScope::Thumbnail,
+                    THUMBNAIL_FILE,
+                ),
+            }),
+            original_url: is_ready.then(|| url(MediaScope::Original, &filename)).flatten(),
+            storyboard_url: has_storyboard.then(|| url(MediaScope::Storyboard, STORYBOARD_FILE)).flatten(),
+            user_metadata: record.user_metadata.clone(),
+            error: record.error.clone(),
+            technical_metadata: record.technical_metadata.clone(),
+        }
     }
 }
 

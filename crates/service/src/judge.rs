@@ -1,12 +1,18 @@
 //! Whether a whole file is taken, and what it then makes its asset; the same however it came.
 
-use std::path::Path;
-
 use reelhouse_api::{Fault, MediaKind, Method, RenditionStatus, Status};
-use reelhouse_media::{Facts, Sniffed};
-use reelhouse_store::{AssetRecord, EarlyDerivative};
+use reelhouse_media::{Facts, Sniffed, Source};
+use reelhouse_store::{AssetRecord, EarlyDerivative, Staged};
 
 use crate::{Service, jobs};
+
+/// Where an upload can be looked at.
+pub(crate) fn source(staged: Staged) -> Source {
+    match staged {
+        Staged::File(path) => Source::File(path),
+        Staged::Bytes(bytes) => Source::Bytes(bytes),
+    }
+}
 
 /// Why a file is not taken.
 #[derive(Debug)]
@@ -21,12 +27,12 @@ impl Service {
     /// Looks at a whole file and holds it against the limits.
     pub(crate) async fn judge(
         &self,
-        path: &Path,
+        source: Source,
         sniffed: Sniffed,
         method: Method,
         size: u64,
     ) -> Result<Facts, JudgeError> {
-        let examined = self.media.examine(path, sniffed).await;
+        let examined = self.media.examine(source, sniffed).await;
         let facts = examined.map_err(|error| match error {
             reelhouse_media::Error::Broken { kind, reason } => {
                 tracing::info!(kind = kind.as_str(), reason, "refused a broken file");
@@ -44,7 +50,7 @@ impl Service {
     pub(crate) async fn make_ready(
         &self,
         asset: &mut AssetRecord,
-        path: &Path,
+        source: Source,
         facts: Facts,
         size: u64,
         blake3: String,
@@ -59,7 +65,7 @@ impl Service {
         // HLS means nothing for an image: ignored, as the contract has it.
         asset.hls_status = asset.hls_status.filter(|_| kind != MediaKind::Image);
         let early = match asset.hls_status {
-            Some(RenditionStatus::Pending) => jobs::hls_as_it_lies(self, path, &technical).await,
+            Some(RenditionStatus::Pending) => jobs::hls_as_it_lies(self, source, &technical).await,
             _ => None,
         };
         if early.is_some() {

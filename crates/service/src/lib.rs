@@ -30,6 +30,7 @@ mod signer;
 mod turns;
 mod upload;
 mod user_metadata;
+mod webhooks;
 mod worker;
 
 pub use assets::{NewAsset, as_created};
@@ -49,6 +50,7 @@ pub use rate::Admission;
 pub use service::{Service, Settings};
 pub use upload::Upload;
 pub use user_metadata::KeptMetadata;
+pub use webhooks::{WebhookSettings, new_webhook_secret};
 
 pub use reelhouse_fetch::Pace;
 pub use reelhouse_store::{

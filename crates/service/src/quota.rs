@@ -26,11 +26,13 @@ impl Service {
     /// # Errors
     /// [`Fault::UsageLimitExceeded`] when it has not.
     pub(crate) async fn check_quota(&self, caller: &Caller, bytes: u64) -> Result<()> {
-        let account = self.store.account(&caller.account).await?;
-        // What is still arriving will have to fit, too.
-        let arriving = self.store.arriving_bytes(&caller.account).await?;
-        let bytes = bytes.saturating_add(arriving);
-        account.and_then(|account| reached(&account, bytes)).map_or(Ok(()), |fault| Err(fault.into()))
+        let Some(account) = self.store.account(&caller.account).await? else { return Ok(()) };
+        let arriving = match account.quota_bytes {
+            // What is still arriving will have to fit, too.
+            Some(_) => self.store.arriving_bytes(&caller.account).await?,
+            None => 0,
+        };
+        reached(&account, bytes.saturating_add(arriving)).map_or(Ok(()), |fault| Err(fault.into()))
     }
 
     /// Why the store found no room in the account's quota for `bytes` more.

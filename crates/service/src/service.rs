@@ -17,6 +17,7 @@ use crate::{
     room::Room,
     signer::Signer,
     turns::Turns,
+    webhooks::{WebhookSettings, Webhooks},
     worker::Lanes,
 };
 
@@ -37,6 +38,10 @@ pub struct Settings {
     pub imports: ImportSettings,
     /// What HLS is made beside the one variant that plays everywhere.
     pub hls: HlsSettings,
+    /// How webhooks are told.
+    pub webhooks: WebhookSettings,
+    /// Base of every URL handed out, without a `/` at its end; the request's own when absent.
+    pub public_url: Option<Arc<str>>,
 }
 
 /// The verbs. Cheap to clone.
@@ -61,6 +66,8 @@ pub struct Service {
     pub(crate) index_turns: Arc<Semaphore>,
     pub(crate) hls_indices: Arc<Cache<String, Arc<CachedIndex>, IndexSize>>,
     pub(crate) lanes: Arc<Lanes>,
+    pub(crate) webhooks: Arc<Webhooks>,
+    pub(crate) public_url: Option<Arc<str>>,
     ids: Arc<IdMaker>,
     tasks: TaskTracker,
 }
@@ -132,6 +139,8 @@ impl Service {
             index_turns: Arc::new(Semaphore::new(INDEX_READERS)),
             hls_indices: Arc::new(Cache::with_weighter(1024, INDEX_BYTES, IndexSize)),
             lanes: Arc::default(),
+            webhooks: Arc::new(Webhooks::new(settings.webhooks)?),
+            public_url: settings.public_url,
             ids: Arc::default(),
             tasks: TaskTracker::new(),
         })
@@ -161,6 +170,11 @@ impl Service {
     /// What the store said.
     pub async fn ready(&self) -> Result<()> {
         Ok(self.store.ping().await?)
+    }
+
+    /// Base of every URL handed out, if it is configured.
+    pub fn public_url(&self) -> Option<&str> {
+        self.public_url.as_deref()
     }
 
     /// Seconds since the epoch.

@@ -69,10 +69,7 @@ impl Service {
     ) -> Result<Upload> {
         let declared = declared.map(|bytes| bytes.min(most));
         let share = self.staging_room.share(&caller.account, declared.unwrap_or(most)).await?;
-        let state = match self.store.blobs().stage(declared).await {
-            Ok(file) => State::Arriving { file, share },
-            Err(error) => refused_by_store(&error),
-        };
+        let state = State::Arriving { file: self.store.blobs().stage(declared), share };
         let limits = self.limits.clone();
         Ok(Upload { method, state, limits, head: Vec::new(), sniffed: None, size: 0 })
     }

@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Service, idempotency, jobs};
+use crate::{Service, idempotency, jobs, webhooks};
 
 /// How long a claim holds without a sign of life.
 const LEASE: Duration = Duration::from_secs(30);
@@ -85,7 +85,7 @@ impl Lanes {
 }
 
 impl Service {
-    /// Runs jobs, so many at once, until `shutdown`. `name` is this process's among all that work on the same data; a job
+    /// Runs jobs, so many at once, and tells webhooks, until `shutdown`. `name` is this process's among all that work on the same data; a job
     /// under way at the shutdown is given back.
     pub async fn work(&self, name: &str, workers: usize, shutdown: CancellationToken) {
         let settings = &self.imports.settings;
@@ -96,7 +96,7 @@ impl Service {
         // Imports take no core: whoever leaves jobs to others leaves these to them, too.
         let importers = if workers == 0 { 0 } else { settings.imports.max(1) as usize };
         let importers = join_all((workers..workers + importers).map(|n| run(imports, n)));
-        tokio::join!(sweeper, makers, importers);
+        tokio::join!(sweeper, makers, importers, self.send_webhooks(name, &shutdown));
     }
 
     async fn run_worker(&self, lane: Lane, name: String, shutdown: &CancellationToken) {
@@ -128,10 +128,11 @@ impl Service {
         None
     }
 
-    /// Jobs may have been pushed: who sleeps looks.
+    /// Jobs or events may have been pushed: who sleeps looks.
     pub(crate) fn jobs_pushed(&self) {
         self.lanes.make.pushed.notify_one();
         self.lanes.import.pushed.notify_one();
+        self.webhooks.pushed.notify_one();
     }
 
     async fn until_next_job(&self, lane: Lane) -> Duration {
@@ -154,6 +155,9 @@ impl Service {
                 Ok(given_up) => tracing::warn!(given_up, "jobs whose workers died each time were given up"),
                 Err(error) => tracing::error!(%error, "leases could not be taken back"),
             }
+            if let Err(error) = self.store.take_back_deliveries(self.clock.now_ms(), None).await {
+                tracing::error!(%error, "deliveries could not be taken back");
+            }
             if let Err(error) = self.end_what_is_over().await {
                 tracing::error!(%error, "what is over could not be ended");
             }
@@ -168,6 +172,10 @@ impl Service {
             expired => tracing::info!(expired, "uploads in chunks were not completed in time"),
         }
         self.store.forget_uploads(now_ms.saturating_sub(millis(UPLOADS_REMEMBERED))).await?;
+        let before = |remembered| now_ms.saturating_sub(millis(remembered));
+        self.store
+            .forget_deliveries(before(webhooks::DELIVERED_REMEMBERED), before(webhooks::DEAD_REMEMBERED))
+            .await?;
         self.store.forget_receipts(now_ms.saturating_sub(idempotency::REMEMBERED)).await
     }
 
@@ -194,7 +202,10 @@ impl Service {
             Err(error) => Err(error),
         };
         match ended {
-            Ok(true) => tracing::info!(ms = begun.elapsed().as_millis() as u64, "done"),
+            Ok(true) => {
+                tracing::info!(ms = begun.elapsed().as_millis() as u64, "done");
+                self.webhooks.pushed.notify_one();
+            }
             Ok(false) => tracing::warn!("the job is no longer ours"),
             Err(error) => self.failed(job, &error).await,
         }
@@ -213,7 +224,7 @@ impl Service {
                     Err(reelhouse_store::Error::QuotaReached) => {
                         let fault = self.quota_fault(&asset.account, asset.size.unwrap_or_default()).await;
                         let fault = fault.map_err(|error| JobError::Retry(error.to_string()))?;
-                        Ok(self.store.refuse_arrived(job, &AssetError::from(&fault)).await?)
+                        Ok(self.store.refuse_arrived(job, &AssetError::from(&fault), now_ms).await?)
                     }
                     ended => {
                         self.jobs_pushed();
@@ -229,7 +240,7 @@ impl Service {
             }
             Done::Refused(error) => {
                 tracing::info!(code = error.code, message = error.message, "an asset failed");
-                Ok(self.store.refuse_arrived(job, &error).await?)
+                Ok(self.store.refuse_arrived(job, &error, now_ms).await?)
             }
         }
     }
@@ -264,13 +275,14 @@ impl Service {
             }
             JobError::Fail(_) => None,
         };
-        if let Err(error) = self.store.fail_job(job, &error.to_string(), retry_at).await {
+        if let Err(error) = self.store.fail_job(job, &error.to_string(), retry_at, self.clock.now_ms()).await
+        {
             tracing::error!(%error, "a failed attempt could not be noted; its lease will end");
         }
     }
 }
 
-fn millis(duration: Duration) -> i64 {
+pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -98,7 +98,7 @@ impl Store {
         if !jobs::end(&mut tx, job).await? {
             return Ok(false);
         }
-        become_ready(&mut tx, asset).await?;
+        become_ready(&mut tx, asset, now_ms).await?;
         if let Some((early, folder)) = early {
             early.record(&mut tx, asset.id, folder, now_ms).await?;
         }
@@ -115,12 +115,12 @@ impl Store {
     ///
     /// # Errors
     /// When the database or the folder fails.
-    pub async fn refuse_arrived(&self, job: &JobRecord, error: &AssetError) -> Result<bool> {
+    pub async fn refuse_arrived(&self, job: &JobRecord, error: &AssetError, now_ms: i64) -> Result<bool> {
         let mut tx = self.db.write().await?;
         if !jobs::end(&mut tx, job).await? {
             return Ok(false);
         }
-        become_failed(&mut tx, job.asset_id, error).await?;
+        become_failed(&mut tx, job.asset_id, error, now_ms).await?;
         tx.commit().await?;
         self.remove_failed(job.asset_id).await?;
         Ok(true)

@@ -1,7 +1,8 @@
 //! The rows of assets: reading them, and the one insert.
 
 use reelhouse_api::{
-    AssetError, AssetId, MediaKind, Method, RenditionStatus, Status, TechnicalMetadata, UserMetadata,
+    AssetError, AssetId, EventKind, JobKind, MediaKind, Method, RenditionStatus, Status, TechnicalMetadata,
+    UserMetadata,
 };
 use serde::Serialize;
 use sqlx::SqliteConnection;
@@ -9,6 +10,7 @@ use sqlx::SqliteConnection;
 use crate::{
     Store,
     error::{Error, Result},
+    events,
     fold::{account_shard, fold},
 };
 
@@ -51,6 +53,17 @@ pub struct AssetRecord {
     pub user_metadata: Option<UserMetadata>,
     /// What is known of the file.
     pub technical_metadata: Option<Box<TechnicalMetadata>>,
+}
+
+impl AssetRecord {
+    /// The jobs that a ready asset asks for.
+    pub fn wanted(&self) -> impl Iterator<Item = JobKind> + use<> {
+        let wanted = [(JobKind::Hls, self.hls_status), (JobKind::Thumbnail, self.thumbnail_status)];
+        wanted
+            .into_iter()
+            .filter(|(_, status)| *status == Some(RenditionStatus::Pending))
+            .map(|(kind, _)| kind)
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -151,7 +164,8 @@ impl Store {
     }
 }
 
-/// Writes the row of a new asset, makes its name searchable and counts it against the account's quota.
+/// Writes the row of a new asset, makes its name searchable and counts it against the account's quota. One that is ready
+/// is an event.
 pub(crate) async fn insert(tx: &mut SqliteConnection, asset: &AssetRecord) -> Result<()> {
     let AssetRecord {
         id,
@@ -207,7 +221,10 @@ pub(crate) async fn insert(tx: &mut SqliteConnection, asset: &AssetRecord) -> Re
         .bind(&folded)
         .execute(&mut *tx)
         .await?;
-    count(tx, account, 1, size.unwrap_or(0)).await
+    if count(tx, account, 1, size.unwrap_or(0)).await? {
+        events::record(tx, account, *id, events::of_new(asset), *created_at).await?;
+    }
+    Ok(())
 }
 
 /// As a column keeps it.
@@ -216,23 +233,24 @@ pub(crate) fn json<T: Serialize>(asset: AssetId, value: Option<&T>) -> Result<Op
     text.map_err(|_| Error::Corrupt { table: "asset", id: asset.to_string() })
 }
 
-/// Counts what an account holds more, within its quota.
-async fn count(tx: &mut SqliteConnection, account: &str, assets: i64, bytes: i64) -> Result<()> {
-    let counted = sqlx::query(
+/// Counts what an account holds more, within its quota. Returns whether it has webhooks.
+async fn count(tx: &mut SqliteConnection, account: &str, assets: i64, bytes: i64) -> Result<bool> {
+    let webhooks: Option<i64> = sqlx::query_scalar(
         "UPDATE account SET asset_count = asset_count + $2, asset_bytes = asset_bytes + $3
          WHERE name = $1 AND (quota_assets IS NULL OR asset_count + $2 <= quota_assets)
-                         AND (quota_bytes IS NULL OR asset_bytes + $3 <= quota_bytes)",
+                         AND (quota_bytes IS NULL OR asset_bytes + $3 <= quota_bytes)
+         RETURNING webhooks",
     )
     .bind(account)
     .bind(assets)
     .bind(bytes)
-    .execute(tx)
+    .fetch_optional(tx)
     .await?;
-    if counted.rows_affected() == 0 { Err(Error::QuotaReached) } else { Ok(()) }
+    webhooks.map(|webhooks| webhooks > 0).ok_or(Error::QuotaReached)
 }
 
 /// What was arriving is here and was looked at: the row says all that is known now, and its bytes count.
-pub(crate) async fn become_ready(tx: &mut SqliteConnection, asset: &AssetRecord) -> Result<()> {
+pub(crate) async fn become_ready(tx: &mut SqliteConnection, asset: &AssetRecord, now_ms: i64) -> Result<()> {
     let AssetRecord {
         id,
         account,
@@ -271,22 +289,37 @@ pub(crate) async fn become_ready(tx: &mut SqliteConnection, asset: &AssetRecord)
     .bind(json(*id, technical_metadata.as_ref())?)
     .execute(&mut *tx)
     .await?;
-    count(tx, account, 0, size.unwrap_or(0)).await
+    if count(tx, account, 0, size.unwrap_or(0)).await? {
+        events::record(tx, account, *id, events::of_new(asset), now_ms).await?;
+    }
+    Ok(())
 }
 
 /// What was arriving will not be an asset: the row says why. Nothing that was asked of it will be.
-pub(crate) async fn become_failed(tx: &mut SqliteConnection, id: AssetId, error: &AssetError) -> Result<()> {
-    sqlx::query(
+pub(crate) async fn become_failed(
+    tx: &mut SqliteConnection,
+    id: AssetId,
+    error: &AssetError,
+    now_ms: i64,
+) -> Result<()> {
+    let failed: Option<(String, Option<String>, Option<String>)> = sqlx::query_as(
         "UPDATE asset SET status = 'failed', error_code = $2, error_message = $3,
                           hls_status = CASE WHEN hls_status IS NULL THEN NULL ELSE 'error' END,
                           thumbnail_status = CASE WHEN thumbnail_status IS NULL THEN NULL ELSE 'error' END
-         WHERE id = $1 AND status = 'processing'",
+         WHERE id = $1 AND status = 'processing' RETURNING account, hls_status, thumbnail_status",
     )
     .bind(id.to_string())
     .bind(&error.code)
     .bind(&error.message)
-    .execute(&mut *tx)
+    .fetch_optional(&mut *tx)
     .await?;
+    if let Some((account, hls, thumbnail)) = failed {
+        let error = |asked: Option<String>, kind| {
+            asked.and_then(|_| EventKind::of_rendition(kind, RenditionStatus::Error))
+        };
+        let events = [error(hls, JobKind::Hls), error(thumbnail, JobKind::Thumbnail)].into_iter().flatten();
+        events::record(tx, &account, id, [EventKind::AssetFailed].into_iter().chain(events), now_ms).await?;
+    }
     sqlx::query("DELETE FROM import WHERE asset_id = $1").bind(id.to_string()).execute(&mut *tx).await?;
     sqlx::query("UPDATE upload_session SET status = 'failed' WHERE asset_id = $1 AND status = 'completed'")
         .bind(id.to_string())

@@ -89,15 +89,17 @@ impl Blobs {
         Self { root: std::path::absolute(root).unwrap_or_else(|_| root.to_owned()) }
     }
 
-    /// A new file for bytes that are still arriving, `declared` at the most where that is known. Dropped before it is sealed and moved, it is gone.
-    ///
-    /// # Errors
-    /// When the folder cannot take a file.
-    pub async fn stage(&self, declared: Option<u64>) -> Result<StagingFile> {
+    /// A new file for bytes that are still arriving, `declared` at the most where that is known. Dropped before it is sealed and
+    /// moved, it is gone.
+    pub fn stage(&self, declared: Option<u64>) -> StagingFile {
+        StagingFile::new(self.clone(), declared)
+    }
+
+    /// Where a file in staging may be made.
+    pub(crate) fn staging_path(&self) -> Result<PathBuf> {
         let mut name = [0; 16];
         getrandom::fill(&mut name).map_err(io::Error::other).during("naming a staging file")?;
-        let path = self.root.join(STAGING).join(format!("{:0STAGING_NAME$x}", u128::from_be_bytes(name)));
-        StagingFile::create(path, self.clone(), declared).await
+        Ok(self.root.join(STAGING).join(format!("{:0STAGING_NAME$x}", u128::from_be_bytes(name))))
     }
 
     /// Opens a blob for reading; `None` when it is not there.
@@ -145,7 +147,7 @@ impl Blobs {
         Ok(())
     }
 
-    /// Files with a name that [`Blobs::stage`] gives. Others are none of ours.
+    /// Files with a name that [`Blobs::staging_path`] gives. Others are none of ours.
     pub(crate) fn staging_files(&self) -> Result<Vec<PathBuf>> {
         let ours = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -271,7 +273,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     entries.map(|entry| Ok(entry.during("listing a folder")?.path())).collect()
 }
 
-fn sync_parent(path: &Path) -> Result<()> {
+pub(crate) fn sync_parent(path: &Path) -> Result<()> {
     path.parent().map_or(Ok(()), sync_folder)
 }
 

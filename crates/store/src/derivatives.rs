@@ -121,7 +121,7 @@ impl Store {
             return Ok(false);
         }
         record(&mut tx, (job.asset_id, job.kind), &job.attempt(), bytes, details, now_ms).await?;
-        jobs::show(&mut tx, job.asset_id, job.kind, RenditionStatus::Ready).await?;
+        jobs::show(&mut tx, job.asset_id, job.kind, RenditionStatus::Ready, now_ms).await?;
         tx.commit().await?;
         Ok(true)
     }

@@ -4,7 +4,7 @@
 //! a worker that lost its lease finds no row. Failed attempts and lost leases are counted apart: a job that fails is given
 //! up after [`MAX_FAILED_ATTEMPTS`], one that kills its worker after [`MAX_LOST_LEASES`].
 
-use reelhouse_api::{AssetError, AssetId, Fault, JobKind, JobState, RenditionStatus};
+use reelhouse_api::{AssetError, AssetId, EventKind, Fault, JobKind, JobState, RenditionStatus};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     accounts::hex,
     assets::become_failed,
     error::{Error, Result},
-    indexing,
+    events, indexing,
 };
 
 /// Attempts that may fail before a job is given up.
@@ -185,29 +185,39 @@ fn status_column(kind: JobKind) -> Option<&'static str> {
     }
 }
 
-/// Shows on the asset, or on its places in indexes, how far a job is.
+/// Shows on the asset, or on its places in indexes, how far a job is. Where that is an end, it is an event.
 pub(crate) async fn show(
     tx: &mut SqliteConnection,
     asset: AssetId,
     kind: JobKind,
     status: RenditionStatus,
+    now_ms: i64,
 ) -> Result<()> {
     if kind == JobKind::Index {
         return indexing::show(tx, asset, status).await;
     }
     if let Some(column) = status_column(kind) {
-        let sql = format!("UPDATE asset SET {column} = $2 WHERE id = $1 AND {column} IS NOT NULL");
-        sqlx::query(AssertSqlSafe(sql)).bind(asset.to_string()).bind(status.as_str()).execute(tx).await?;
+        let sql = format!(
+            "UPDATE asset SET {column} = $2 WHERE id = $1 AND {column} IS NOT NULL RETURNING account"
+        );
+        let account: Option<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(asset.to_string())
+            .bind(status.as_str())
+            .fetch_optional(&mut *tx)
+            .await?;
+        if let Some(account) = account {
+            events::record(tx, &account, asset, EventKind::of_rendition(kind, status), now_ms).await?;
+        }
     }
     Ok(())
 }
 
 /// Says on the asset that a job was given up.
-async fn give_up(tx: &mut SqliteConnection, job: &JobRecord, fault: &Fault) -> Result<()> {
+async fn give_up(tx: &mut SqliteConnection, job: &JobRecord, fault: &Fault, now_ms: i64) -> Result<()> {
     if !job.kind.decides() {
-        return show(tx, job.asset_id, job.kind, RenditionStatus::Error).await;
+        return show(tx, job.asset_id, job.kind, RenditionStatus::Error, now_ms).await;
     }
-    become_failed(tx, job.asset_id, &AssetError::from(fault)).await?;
+    become_failed(tx, job.asset_id, &AssetError::from(fault), now_ms).await?;
     sqlx::query("DELETE FROM job WHERE id = $1").bind(&job.id).execute(tx).await?;
     Ok(())
 }
@@ -300,7 +310,7 @@ impl Store {
             .fetch_optional(&mut *tx)
             .await?;
         let Some(job) = row.map(JobRecord::try_from).transpose()? else { return Ok(None) };
-        show(&mut tx, job.asset_id, job.kind, RenditionStatus::Processing).await?;
+        show(&mut tx, job.asset_id, job.kind, RenditionStatus::Processing, now_ms).await?;
         tx.commit().await?;
         Ok(Some(job))
     }
@@ -341,7 +351,13 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn fail_job(&self, job: &JobRecord, error: &str, retry_at: Option<i64>) -> Result<()> {
+    pub async fn fail_job(
+        &self,
+        job: &JobRecord,
+        error: &str,
+        retry_at: Option<i64>,
+        now_ms: i64,
+    ) -> Result<()> {
         let mut tx = self.db.write().await?;
         let again = retry_at.filter(|_| !job.is_last_attempt());
         let state = if again.is_some() { JobState::Queued } else { JobState::Dead };
@@ -359,7 +375,7 @@ impl Store {
             .await?
             .rows_affected();
         if noted > 0 && state == JobState::Dead {
-            give_up(&mut tx, job, &fault_of(job.kind)).await?;
+            give_up(&mut tx, job, &fault_of(job.kind), now_ms).await?;
         }
         tx.commit().await?;
         if noted > 0 && state == JobState::Dead { self.after_giving_up(job).await } else { Ok(()) }
@@ -398,7 +414,7 @@ impl Store {
         let jobs = rows.into_iter().map(JobRecord::try_from).collect::<Result<Vec<_>>>()?;
         let dead: Vec<JobRecord> = jobs.into_iter().filter(|job| job.state == JobState::Dead).collect();
         for job in &dead {
-            give_up(&mut tx, job, &fault_of(job.kind)).await?;
+            give_up(&mut tx, job, &fault_of(job.kind), now_ms).await?;
         }
         tx.commit().await?;
         for job in &dead {
@@ -489,8 +505,8 @@ impl Store {
             sqlx::query_as(AssertSqlSafe(sql)).bind(id).bind(now_ms).fetch_optional(&mut *tx).await?;
         let Some(job) = row.map(JobRecord::try_from).transpose()? else { return Ok(false) };
         match &ended {
-            Some(fault) => give_up(&mut tx, &job, fault).await?,
-            None => show(&mut tx, job.asset_id, job.kind, RenditionStatus::Pending).await?,
+            Some(fault) => give_up(&mut tx, &job, fault, now_ms).await?,
+            None => show(&mut tx, job.asset_id, job.kind, RenditionStatus::Pending, now_ms).await?,
         }
         tx.commit().await?;
         if ended.is_some() {

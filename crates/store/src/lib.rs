@@ -9,10 +9,12 @@ mod arriving;
 mod assets;
 mod blobs;
 mod db;
+mod deliveries;
 mod derivatives;
 mod doctor;
 mod early;
 mod error;
+mod events;
 mod fold;
 mod folder_lock;
 mod group;
@@ -30,6 +32,7 @@ mod secrets;
 mod sessions;
 mod staging;
 mod user_metadata;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 
@@ -37,6 +40,7 @@ pub use accounts::{AccountRecord, ApiKey, KeyOrigin, KeyRecord};
 pub use appender::Held;
 pub use assets::AssetRecord;
 pub use blobs::{BlobKey, Blobs};
+pub use deliveries::{DeliveryRecord, Outcome};
 pub use derivatives::{Attempt, DerivativeRecord};
 pub use doctor::{Finding, Report};
 pub use early::EarlyDerivative;
@@ -51,7 +55,8 @@ pub use jobs::{JobRecord, Lane, MAX_FAILED_ATTEMPTS, MAX_LOST_LEASES};
 pub use list::{AssetQuery, Order, SortBy};
 pub use remove::Removal;
 pub use sessions::{ChunkRecord, Reported, Slot, UploadSession};
-pub use staging::{Sealed, StagingFile};
+pub use staging::{Sealed, Staged, StagingFile};
+pub use webhooks::WebhookRecord;
 
 use db::Db;
 use error::During;
@@ -80,7 +85,7 @@ impl Store {
         let db = Db::open(&database_path(data_dir)).await?;
         let blobs = Blobs::open(data_dir)?;
         let store = Self { db, blobs, _lock: Some(lock) };
-        store.recover().await?;
+        store.recover(now_ms).await?;
         Ok(store)
     }
 
@@ -113,7 +118,7 @@ impl Store {
 
     /// Ends what a previous process began: intents without a row lose their blob, tombstones theirs, and staging
     /// is emptied. Runs before anything listens, under the folder's lock.
-    async fn recover(&self) -> Result<()> {
+    async fn recover(&self, now_ms: i64) -> Result<()> {
         for asset in self.pending_intents().await? {
             self.resolve_intent(asset).await?;
         }
@@ -122,7 +127,8 @@ impl Store {
         }
         self.remove_stray_incoming().await?;
         // Their process held the folder's lock, and that is ours now.
-        self.take_back_leases(0, Some(SERVER_WORKER)).await?;
+        self.take_back_leases(now_ms, Some(SERVER_WORKER)).await?;
+        self.take_back_deliveries(now_ms, Some(SERVER_WORKER)).await?;
         for path in self.abandoned_attempts().await? {
             std::fs::remove_dir_all(path).during("removing what an attempt left")?;
         }

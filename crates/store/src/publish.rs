@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reelhouse_api::{AssetId, JobKind, RenditionStatus};
+use reelhouse_api::AssetId;
 use sqlx::SqliteConnection;
 use tokio::{join, try_join};
 
@@ -131,11 +131,8 @@ impl Published {
 
 /// Pushes the jobs that a new asset asks for.
 pub(crate) async fn push_wanted(tx: &mut SqliteConnection, asset: &AssetRecord, now_ms: i64) -> Result<()> {
-    let wanted = [(JobKind::Hls, asset.hls_status), (JobKind::Thumbnail, asset.thumbnail_status)];
-    for (kind, status) in wanted {
-        if status == Some(RenditionStatus::Pending) {
-            jobs::push(tx, asset.id, kind, now_ms).await?;
-        }
+    for kind in asset.wanted() {
+        jobs::push(tx, asset.id, kind, now_ms).await?;
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! How an asset goes: the only way out.
 
-use reelhouse_api::{AssetError, AssetId, Fault};
+use reelhouse_api::{AssetError, AssetId, EventKind, Fault};
 
 use crate::{
     Store,
     blobs::{BlobKey, blocking},
     error::{Error, Result},
+    events,
     indexed_assets::asset_is_gone,
 };
 
@@ -45,11 +46,17 @@ impl Store {
             // The transaction goes with us, and the tombstone with it.
             return Ok(Removal::Referenced(references.unsigned_abs()));
         }
-        sqlx::query("UPDATE account SET asset_count = asset_count - 1, asset_bytes = asset_bytes - $2 WHERE name = $1")
-            .bind(account)
-            .bind(size.unwrap_or(0))
-            .execute(&mut *tx)
-            .await?;
+        let webhooks: i64 = sqlx::query_scalar(
+            "UPDATE account SET asset_count = asset_count - 1, asset_bytes = asset_bytes - $2 WHERE name = $1
+             RETURNING webhooks",
+        )
+        .bind(account)
+        .bind(size.unwrap_or(0))
+        .fetch_one(&mut *tx)
+        .await?;
+        if webhooks > 0 {
+            events::record(&mut tx, account, id, [EventKind::AssetDeleted], now_ms).await?;
+        }
         // Its places in indexes stay, and say so.
         let gone = Fault::ResourceNotExist { resource_id: id.to_string(), collection_name: "assets" };
         asset_is_gone(&mut tx, id, &AssetError::from(&gone), now_ms).await?;

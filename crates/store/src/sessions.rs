@@ -413,7 +413,7 @@ impl Store {
                 .bind(id)
                 .execute(&mut *tx)
                 .await?;
-            become_failed(&mut tx, asset, &AssetError::from(&fault)).await?;
+            become_failed(&mut tx, asset, &AssetError::from(&fault), now_ms).await?;
             tx.commit().await?;
             self.remove_failed(asset).await?;
         }

@@ -1,33 +1,42 @@
-//! Bytes that are still arriving: written as they come, hashed on the way, gone unless published.
+//! Bytes that are still arriving: hashed on the way, gone unless published. Few are kept in memory, many are written as they come.
 
 use std::{
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
+use bytes::Bytes;
 use rustix::{fs::FallocateFlags, io::Errno};
 use tokio::task::JoinHandle;
 
 use crate::{
     appender::{Appender, BATCH, Writer},
-    blobs::{BlobKey, Blobs, blocking},
+    blobs::{BlobKey, Blobs, blocking, sync_parent},
     error::{During, Result},
 };
 
-/// A file being written.
+/// A file that is arriving.
 #[derive(Debug)]
 pub struct StagingFile {
-    appender: Appender,
-    staged: StagedPath,
+    blobs: Blobs,
+    /// Bytes that will come at the most, if that is known.
+    declared: Option<u64>,
+    arrived: Arrived,
+}
+
+#[derive(Debug)]
+enum Arrived {
+    /// At most a batch.
+    InMemory(Vec<u8>),
+    OnDisk(Appender, StagedPath),
 }
 
 /// A file in staging; removed on drop, whatever happened to it before.
 #[derive(Debug)]
 struct StagedPath {
     path: PathBuf,
-    blobs: Blobs,
 }
 
 impl Drop for StagedPath {
@@ -42,46 +51,90 @@ impl Drop for StagedPath {
 }
 
 impl StagingFile {
-    /// `declared` is how many bytes will come at the most, if that is known: room for them is taken now, so that the disk
-    /// neither looks for it bit by bit nor is found full at the end.
-    pub(crate) async fn create(path: PathBuf, blobs: Blobs, declared: Option<u64>) -> Result<Self> {
-        // The guard first: a future dropped between the two leaves nothing behind.
-        let staged = StagedPath { path: path.clone(), blobs };
-        let file = blocking(move || {
-            let file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)
-                .during("making a staging file")?;
-            match declared {
-                Some(bytes) if bytes > WRITTEN_AT_ONCE => take_room(&file, bytes)?,
-                _ => {}
-            }
-            Ok(file)
-        })
-        .await?;
-        Ok(Self { appender: Appender::at(file, Box::new(()), 0), staged })
+    /// `declared` is how many bytes will come at the most, if that is known: room for them is taken as soon as a file is made,
+    /// so that the disk neither looks for it bit by bit nor is found full at the end.
+    pub(crate) fn new(blobs: Blobs, declared: Option<u64>) -> Self {
+        Self { blobs, declared, arrived: Arrived::InMemory(Vec::new()) }
     }
 
     /// Takes the next bytes. Waits only when the disk is behind.
     ///
     /// # Errors
-    /// When a write failed, this one's or an earlier one's.
+    /// When no file can be made, or a write failed, this one's or an earlier one's.
     pub async fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        self.appender.push(bytes).await
+        match &mut self.arrived {
+            Arrived::InMemory(held) if held.len() + bytes.len() <= BATCH => {
+                reserve(held, bytes.len(), self.declared);
+                held.extend_from_slice(bytes);
+                Ok(())
+            }
+            Arrived::InMemory(held) => {
+                let held = std::mem::take(held);
+                let (mut appender, staged) = create(&self.blobs, self.declared).await?;
+                let pushed = match appender.push(&held).await {
+                    Ok(()) => appender.push(bytes).await,
+                    failed => failed,
+                };
+                self.arrived = Arrived::OnDisk(appender, staged);
+                pushed
+            }
+            Arrived::OnDisk(appender, _) => appender.push(bytes).await,
+        }
     }
 
-    /// No more bytes: what there is, with its size and hash. Its flush begins now, while it is looked at.
+    /// No more bytes: what there is, with its size and hash. If it is written, its flush begins now, while it is looked at.
     ///
     /// # Errors
     /// When a write failed.
     pub async fn seal(self) -> Result<Sealed> {
-        let Writer { file, hasher, size, .. } = self.appender.finish().await?;
-        // Whatever room was not needed goes back.
-        let flush = tokio::task::spawn_blocking(move || file.set_len(size).and_then(|()| file.sync_data()));
-        Ok(Sealed { staged: self.staged, flush, size, blake3: hasher.finalize().to_hex().to_string() })
+        let Self { blobs, arrived, .. } = self;
+        match arrived {
+            Arrived::InMemory(held) => {
+                let blake3 = blake3::hash(&held).to_hex().to_string();
+                let size = held.len() as u64;
+                Ok(Sealed { blobs, content: Content::InMemory(held.into()), size, blake3 })
+            }
+            Arrived::OnDisk(appender, staged) => {
+                let Writer { file, hasher, size, .. } = appender.finish().await?;
+                // Whatever room was not needed goes back.
+                let flush =
+                    tokio::task::spawn_blocking(move || file.set_len(size).and_then(|()| file.sync_data()));
+                let blake3 = hasher.finalize().to_hex().to_string();
+                Ok(Sealed { blobs, content: Content::OnDisk(staged, Some(flush)), size, blake3 })
+            }
+        }
     }
+}
+
+/// Grows by doubling, so that few bytes take little, to no more than will come, and never above a batch.
+fn reserve(held: &mut Vec<u8>, more: usize, declared: Option<u64>) {
+    let (len, capacity) = (held.len(), held.capacity());
+    if len + more > capacity {
+        let declared = declared.map_or(BATCH, |bytes| usize::try_from(bytes).unwrap_or(BATCH).min(BATCH));
+        // Half of what was said is here: the rest is believed.
+        let wanted = if len * 2 >= declared { declared } else { capacity * 2 };
+        held.reserve_exact(wanted.clamp(len + more, BATCH) - len);
+    }
+}
+
+async fn create(blobs: &Blobs, declared: Option<u64>) -> Result<(Appender, StagedPath)> {
+    let path = blobs.staging_path()?;
+    // The guard first: a future dropped between the two leaves nothing behind.
+    let staged = StagedPath { path: path.clone() };
+    let file = blocking(move || {
+        let file = new_file(&path).during("making a staging file")?;
+        match declared {
+            Some(bytes) if bytes > WRITTEN_AT_ONCE => take_room(&file, bytes)?,
+            _ => {}
+        }
+        Ok(file)
+    })
+    .await?;
+    Ok((Appender::at(file, Box::new(()), 0), staged))
+}
+
+fn new_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// A file of so many bytes is written in one piece: there is nothing to be gained.
@@ -96,19 +149,39 @@ fn take_room(file: &File, bytes: u64) -> Result<()> {
     }
 }
 
-/// A whole upload in staging, ready to be looked at and published. Dropped, it is gone.
+/// A whole upload, ready to be looked at and published. Dropped, it is gone.
 #[derive(Debug)]
 pub struct Sealed {
-    staged: StagedPath,
-    flush: JoinHandle<io::Result<()>>,
+    blobs: Blobs,
+    content: Content,
     size: u64,
     blake3: String,
 }
 
+/// Where the bytes of an upload are.
+#[derive(Debug)]
+enum Content {
+    InMemory(Bytes),
+    /// And being flushed.
+    OnDisk(StagedPath, Option<JoinHandle<io::Result<()>>>),
+}
+
+/// Where a whole upload can be read.
+#[derive(Debug, Clone)]
+pub enum Staged {
+    /// In a file, absolute.
+    File(PathBuf),
+    /// Here.
+    Bytes(Bytes),
+}
+
 impl Sealed {
-    /// Where it lies, absolute.
-    pub fn path(&self) -> &Path {
-        &self.staged.path
+    /// Where it can be read.
+    pub fn staged(&self) -> Staged {
+        match &self.content {
+            Content::InMemory(bytes) => Staged::Bytes(bytes.clone()),
+            Content::OnDisk(staged, _) => Staged::File(staged.path.clone()),
+        }
     }
 
     /// Bytes.
@@ -121,13 +194,31 @@ impl Sealed {
         &self.blake3
     }
 
-    /// Waits until its bytes are on the disk.
+    /// Waits until what is written is on the disk.
     pub(crate) async fn flushed(&mut self) -> Result<()> {
-        let flushed = (&mut self.flush).await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
-        flushed.during("flushing an upload")
+        let Content::OnDisk(_, flush) = &mut self.content else { return Ok(()) };
+        let Some(flush) = flush.take() else { return Ok(()) };
+        flush.await.unwrap_or_else(|stopped| Err(io::Error::other(stopped))).during("flushing an upload")
     }
 
+    /// Its bytes, flushed, at their place, durably. What a failure leaves there, the caller removes.
     pub(crate) async fn move_into(self, key: BlobKey) -> Result<()> {
-        blocking(move || self.staged.blobs.place(&self.staged.path, key)).await
+        let Self { blobs, content, .. } = self;
+        blocking(move || match content {
+            Content::OnDisk(staged, _) => blobs.place(&staged.path, key),
+            Content::InMemory(bytes) => {
+                // Nobody looks there before it has a row: it needs no other place to become whole in.
+                let path = blobs.path(&key);
+                let mut file = new_file(&path).during("making a blob")?;
+                let written = file.write_all(&bytes).and_then(|()| file.sync_data());
+                if written.is_err() {
+                    // Half of it is of no use, and the disk may be full.
+                    let _ = fs::remove_file(&path);
+                }
+                written.during("writing a blob")?;
+                sync_parent(&path)
+            }
+        })
+        .await
     }
 }

@@ -26,7 +26,7 @@ async fn fixture() -> Fixture {
     store.add_key("a", &ApiKey::new("a-key-for-tests-only"), KeyOrigin::Created, false, 0).await.unwrap();
     let ids = IdMaker::default();
     let asset = ids.next(1000, [1; 4]);
-    let mut file = store.blobs().stage(None).await.unwrap();
+    let mut file = store.blobs().stage(None);
     file.push(b"bytes").await.unwrap();
     let sealed = file.seal().await.unwrap();
     let record = AssetRecord {
@@ -168,7 +168,7 @@ async fn what_is_given_up_fails_and_a_new_life_mends_it() {
     let one = fixture.add("one").await;
     let job = fixture.claim(2000).await.unwrap();
     store.begin_indexing(&job, 2001).await.unwrap().unwrap();
-    store.fail_job(&job, "no luck", None).await.unwrap();
+    store.fail_job(&job, "no luck", None, 50_000).await.unwrap();
     let failed = fixture.entry(one).await;
     assert_eq!(
         (failed.status, failed.error.unwrap().code.as_str()),

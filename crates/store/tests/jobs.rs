@@ -23,7 +23,7 @@ async fn fixture() -> Fixture {
     let store = Store::open(folder.path(), 0).await.unwrap();
     store.add_key("a", &ApiKey::new("a-key-for-tests-only"), KeyOrigin::Created, false, 0).await.unwrap();
     let asset = IdMaker::default().next(1000, [1; 4]);
-    let mut file = store.blobs().stage(None).await.unwrap();
+    let mut file = store.blobs().stage(None);
     file.push(b"bytes").await.unwrap();
     let sealed = file.seal().await.unwrap();
     let record = AssetRecord {
@@ -116,7 +116,7 @@ async fn who_lost_the_lease_cannot_write() {
 
     assert!(!fixture.store.renew_lease(&late, None, 99_000).await.unwrap());
     assert!(!fixture.finish(&late).await);
-    fixture.store.fail_job(&late, "too late", None).await.unwrap();
+    fixture.store.fail_job(&late, "too late", None, 60_000).await.unwrap();
     fixture.store.release_job(&late).await.unwrap();
     let running = fixture.store.jobs().await.unwrap();
     assert_eq!((running[0].state, running[0].token, running[0].failed_attempts), (JobState::Running, 2, 0));
@@ -135,7 +135,7 @@ async fn failures_and_lost_leases_are_capped_apart() {
     for n in 1..=MAX_FAILED_ATTEMPTS {
         let job = fixture.claim(now).await.unwrap();
         now += 1000;
-        fixture.store.fail_job(&job, "again", Some(now)).await.unwrap();
+        fixture.store.fail_job(&job, "again", Some(now), now).await.unwrap();
         if n < MAX_FAILED_ATTEMPTS {
             assert_eq!(fixture.claim(now - 1).await, None, "the backoff is durable");
         }
@@ -164,7 +164,7 @@ async fn what_can_never_be_made_is_given_up_at_once_and_a_release_is_not_counted
     fixture.store.release_job(&job).await.unwrap();
     let job = fixture.claim(1000).await.unwrap();
     assert_eq!((job.token, job.failed_attempts, job.lost_leases), (2, 0, 0));
-    fixture.store.fail_job(&job, "broken", None).await.unwrap();
+    fixture.store.fail_job(&job, "broken", None, 2000).await.unwrap();
     assert_eq!(fixture.store.jobs().await.unwrap()[0].state, JobState::Dead);
     assert_eq!(fixture.status().await, Some(RenditionStatus::Error));
 }

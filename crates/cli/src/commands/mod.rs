@@ -5,4 +5,5 @@ pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod manual;
 pub(crate) mod serve;
+pub(crate) mod webhooks;
 pub(crate) mod worker;

@@ -37,8 +37,8 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let _ = writeln!(io::stdout(), "http://{address}");
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
     let timeouts = Timeouts { min_rate: settings.client_min_rate, ..Timeouts::default() };
-    let app = App::new(service.clone(), settings.configured_url(), timeouts)
-        .with_connections_per_address(settings.connections_per_address);
+    let app =
+        App::new(service.clone(), timeouts).with_connections_per_address(settings.connections_per_address);
     let name = worker_name(SERVER_WORKER);
     tokio::join!(
         reelhouse_server::serve(listener, app, shutdown.clone()),
@@ -68,6 +68,8 @@ pub(crate) async fn start_service(settings: &Settings, store: Store) -> anyhow::
             media_url_ttl: settings.media_url_ttl,
             imports: settings.imports()?,
             hls: settings.hls()?,
+            webhooks: settings.webhooks()?,
+            public_url: settings.configured_url(),
         },
     );
     Ok(service.await?)

@@ -239,6 +239,7 @@ pub(crate) fn direct_bytes(bytes: impl Into<Vec<u8>>) -> Form {
 pub(crate) async fn expect(status: u16, response: Response) -> Value {
     assert!(response.headers().contains_key("x-request-id"));
     assert_eq!(response.headers()["x-api-version"], "1.3");
+    assert_eq!(response.headers()["cache-control"], "no-store");
     let found = response.status().as_u16();
     let text = response.text().await.unwrap();
     assert_eq!(found, status, "{text}");

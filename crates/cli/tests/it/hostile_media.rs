@@ -16,11 +16,8 @@ pub(crate) async fn outcome(server: &TestServer, bytes: Vec<u8>) -> String {
     let answer = server.post(direct_bytes(bytes)).send().await.unwrap();
     let status = answer.status().as_u16();
     let body: Value = answer.json().await.unwrap();
-    match status {
-        201 => body["status"].as_str().unwrap().to_owned(),
-        400 => body["code"].as_str().unwrap().to_owned(),
-        other => panic!("{other}: {body}"),
-    }
+    assert!(matches!(status, 201 | 400), "{status}: {body}");
+    body[if status == 201 { "status" } else { "code" }].as_str().unwrap().to_owned()
 }
 
 /// The most the server's process ever held, in MiB.

@@ -34,6 +34,8 @@ mod media;
 mod odd_files;
 mod origin;
 mod process;
+mod receiver;
 mod unsafe_code;
 mod upload;
 mod user_metadata;
+mod webhooks;

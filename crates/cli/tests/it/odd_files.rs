@@ -295,6 +295,7 @@ async fn odd_files_have_an_answer_and_leave_nothing() {
             }
         }
     }
+    println!("{rows}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     server.assert_healthy();
     let memory = peak(&server);

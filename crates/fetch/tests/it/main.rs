@@ -6,6 +6,7 @@ mod bodies;
 mod guard;
 mod heads;
 mod origin;
+mod posts;
 mod proxy;
 mod redirects;
 mod resumes;

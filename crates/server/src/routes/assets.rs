@@ -4,12 +4,8 @@ use axum::{
     response::IntoResponse,
 };
 use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reelhouse_api::{AssetDetail, Fault, Hls, MediaKind, Page, RenditionStatus, Status, Thumbnail, paths};
-use reelhouse_service::{
-    Admission, AssetRecord, Caller, HLS_MASTER_FILE, MediaScope, Removal, STORYBOARD_FILE, THUMBNAIL_FILE,
-    as_created,
-};
+use reelhouse_api::{AssetDetail, Fault, Page, paths};
+use reelhouse_service::{Admission, Caller, Removal};
 use serde_json::{Value, json};
 
 use crate::{
@@ -23,9 +19,6 @@ use crate::{
     form::Form,
     query,
 };
-
-/// What stands unescaped in a segment of a path: RFC 3986's unreserved characters.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// POST /assets. Faults carry what is left of the rate, too.
 pub(super) async fn create(
@@ -82,7 +75,10 @@ pub(super) async fn list(
     let query = query::parse_assets(&query.unwrap_or_default())?;
     let Page { data, page_info } = app.service.assets(&caller, &query).await?;
     let base = app.base_url(&headers, &uri);
-    Ok(Json(Page { data: data.iter().map(|asset| app.detail(asset, &base)).collect(), page_info }))
+    Ok(Json(Page {
+        data: data.iter().map(|asset| app.service.asset_detail(asset, Some(&base))).collect(),
+        page_info,
+    }))
 }
 
 /// GET /assets/{asset_id}.
@@ -94,7 +90,7 @@ pub(super) async fn retrieve(
     uri: Uri,
 ) -> Result<Json<AssetDetail>> {
     let asset = app.service.asset(&caller, id).await?.ok_or_else(|| asset_not_found(id))?;
-    Ok(Json(app.detail(&asset, &app.base_url(&headers, &uri))))
+    Ok(Json(app.service.asset_detail(&asset, Some(&app.base_url(&headers, &uri)))))
 }
 
 /// DELETE /assets/{asset_id}.
@@ -115,43 +111,10 @@ pub(super) async fn delete(
 }
 
 impl App {
-    /// What list and retrieve answer.
-    pub(super) fn detail(&self, record: &AssetRecord, base: &str) -> AssetDetail {
-        let url = |scope, path: &str| format!("{base}{}", self.service.media_url(scope, record.id, path));
-        let made = |status, folder: &Option<String>, scope, file: &str| {
-            let folder = folder.as_ref().filter(|_| status == RenditionStatus::Ready)?;
-            Some(url(scope, &format!("{folder}/{file}")))
-        };
-        AssetDetail {
-            asset: as_created(record),
-            hls: record.hls_status.map(|status| Hls {
-                status,
-                manifest_url: made(status, &record.hls_folder, MediaScope::Hls, HLS_MASTER_FILE),
-            }),
-            thumbnail: record.thumbnail_status.map(|status| Thumbnail {
-                status,
-                representative_url: made(
-                    status,
-                    &record.thumbnail_folder,
-                    MediaScope::Thumbnail,
-                    THUMBNAIL_FILE,
-                ),
-            }),
-            original_url: (record.status == Status::Ready).then(|| {
-                url(MediaScope::Original, &utf8_percent_encode(&record.filename, SEGMENT).to_string())
-            }),
-            storyboard_url: (record.kind == Some(MediaKind::Video) && record.status == Status::Ready)
-                .then(|| url(MediaScope::Storyboard, STORYBOARD_FILE)),
-            user_metadata: record.user_metadata.clone(),
-            error: record.error.clone(),
-            technical_metadata: record.technical_metadata.clone(),
-        }
-    }
-
     /// What URLs handed out begin with: as configured, else as the client reached us.
     pub(super) fn base_url(&self, headers: &HeaderMap, uri: &Uri) -> String {
-        match &self.public_url {
-            Some(base) => base.to_string(),
+        match self.service.public_url() {
+            Some(base) => base.to_owned(),
             None => {
                 let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
                 let host = host.or_else(|| uri.authority().map(|authority| authority.as_str()));

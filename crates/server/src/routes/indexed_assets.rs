@@ -61,7 +61,7 @@ pub(super) async fn retrieve(
     uri: Uri,
 ) -> Result<Json<IndexedAssetDetail>> {
     let (record, asset) = app.service.indexed_asset(&caller, index, id).await?;
-    let asset = asset.map(|asset| app.detail(&asset, &app.base_url(&headers, &uri)));
+    let asset = asset.map(|asset| app.service.asset_detail(&asset, Some(&app.base_url(&headers, &uri))));
     Ok(Json(IndexedAssetDetail {
         hls: asset.and_then(|asset| hls(asset, record.stream_made_at)),
         user_metadata: record.user_metadata.clone(),

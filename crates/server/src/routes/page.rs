@@ -23,7 +23,7 @@ const ASK_AGAIN: &str = "no-cache";
 
 /// GET /.
 pub(super) async fn page(State(app): State<App>, request: HeaderMap) -> Response {
-    let elsewhere = origin(app.public_url.as_deref().unwrap_or_default());
+    let elsewhere = origin(app.service.public_url().unwrap_or_default());
     // Media come from the configured URL, and through MediaSource, which is a blob to the policy.
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; connect-src 'self' {elsewhere}; \

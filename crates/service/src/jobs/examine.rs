@@ -30,9 +30,9 @@ pub(crate) async fn verdict(
         move || head(&path)
     });
     let sniffed = sniff(&head.await?);
-    match service.judge(&path, sniffed, asset.method, whole.size).await {
+    match service.judge(path.clone().into(), sniffed, asset.method, whole.size).await {
         Ok(facts) => {
-            let early = service.make_ready(&mut asset, &path, facts, whole.size, whole.blake3).await;
+            let early = service.make_ready(&mut asset, path.into(), facts, whole.size, whole.blake3).await;
             Ok(Done::Arrived(Box::new(asset), early))
         }
         Err(JudgeError::Fault(fault)) => Ok(Done::Refused(AssetError::from(&fault))),

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use reelhouse_api::{JobKind, TechnicalMetadata};
 use reelhouse_media::{
-    Need, Plan, because,
+    Need, Plan, Source, because,
     hls::{CopyCodec, Index, Reason},
 };
 use reelhouse_store::EarlyDerivative;
@@ -70,7 +70,7 @@ pub(crate) fn media_file(variant: &str) -> String {
 /// All of HLS, if the original serves as it lies and nothing smaller is made beside it.
 pub(crate) async fn as_it_lies(
     service: &Service,
-    source: &Path,
+    source: Source,
     facts: &TechnicalMetadata,
 ) -> Option<EarlyDerivative> {
     if rungs(service, facts).next().is_some() {

@@ -1,0 +1,288 @@
+//! What webhooks are told, and how it went: leased and fenced like jobs, in order within a webhook's asset.
+
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use crate::{Store, WebhookRecord, error::Result, webhooks};
+
+/// One message to one webhook.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct DeliveryRecord {
+    /// Names it; the receiver sees it, the same with each attempt.
+    pub id: String,
+    /// Who is told.
+    pub webhook_id: String,
+    /// Of what: `asset.ready`, for instance.
+    pub event: String,
+    /// The asset's id; of a test, the delivery's own.
+    pub subject: String,
+    /// `blocked` (an earlier one of the same asset is not at its end), `waiting`, `sending`, `delivered` or `dead` (given up).
+    pub state: String,
+    /// When it happened; milliseconds since the epoch.
+    pub occurred_at: i64,
+    /// When it is sent next; of one at its end, since when it is.
+    pub run_at: i64,
+    /// Which claim this is.
+    pub token: i64,
+    /// Attempts that came to an end.
+    pub attempts: i64,
+    /// When the last one did.
+    pub attempted_at: Option<i64>,
+    /// The HTTP status that the last one was answered with.
+    pub status: Option<i64>,
+    /// Why the last one failed.
+    pub error: Option<String>,
+}
+
+const COLUMNS: &str = "id, webhook_id, event, subject, state, occurred_at, run_at, token, attempts, attempted_at, status, error";
+const UNFINISHED: &str = "('blocked', 'waiting', 'sending')";
+
+/// What an attempt came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The receiver has it.
+    Delivered,
+    /// Another attempt, at this time.
+    Retry(i64),
+    /// It is given up.
+    Dead,
+    /// The receiver wants no more of anything: the webhook is disabled, and all that waits for it is given up.
+    Gone,
+}
+
+impl Store {
+    /// Webhooks for which something is due.
+    ///
+    /// # Errors
+    /// When the database fails or a row is corrupt.
+    pub async fn due_webhooks(&self, now_ms: i64) -> Result<Vec<WebhookRecord>> {
+        let sql = format!(
+            "SELECT {} FROM webhook WHERE disabled_at IS NULL AND EXISTS (
+                 SELECT 1 FROM webhook_delivery
+                 WHERE state = 'waiting' AND webhook_id = webhook.id AND run_at <= $1)",
+            webhooks::COLUMNS
+        );
+        let rows: Vec<webhooks::WebhookRow> =
+            sqlx::query_as(AssertSqlSafe(sql)).bind(now_ms).fetch_all(self.db.readers()).await?;
+        rows.into_iter().map(WebhookRecord::try_from).collect()
+    }
+
+    /// Takes the next deliveries of a webhook that are due, at most so many, for `lease_ms` milliseconds.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn claim_deliveries(
+        &self,
+        webhook: &str,
+        most: u32,
+        sender: &str,
+        now_ms: i64,
+        lease_ms: i64,
+    ) -> Result<Vec<DeliveryRecord>> {
+        let mut tx = self.db.write().await?;
+        let sql = format!(
+            "UPDATE webhook_delivery SET state = 'sending', sender = $4, lease_until = $5, token = token + 1
+             WHERE state = 'waiting' AND id IN (
+                 SELECT id FROM webhook_delivery WHERE state = 'waiting' AND webhook_id = $1 AND run_at <= $2
+                 ORDER BY run_at, id LIMIT $3)
+             RETURNING {COLUMNS}"
+        );
+        let claimed = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(webhook)
+            .bind(now_ms)
+            .bind(i64::from(most))
+            .bind(sender)
+            .bind(now_ms.saturating_add(lease_ms))
+            .fetch_all(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(claimed)
+    }
+
+    /// Notes what an attempt came to: the status it was answered with, or why there was none. False when the delivery is
+    /// no longer the sender's; then nothing changes.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_attempt(
+        &self,
+        delivery: &DeliveryRecord,
+        outcome: Outcome,
+        status: Option<u16>,
+        error: Option<&str>,
+        now_ms: i64,
+    ) -> Result<bool> {
+        let (state, run_at) = match outcome {
+            Outcome::Delivered => ("delivered", now_ms),
+            Outcome::Retry(at) => ("waiting", at),
+            Outcome::Dead | Outcome::Gone => ("dead", now_ms),
+        };
+        let mut tx = self.db.write().await?;
+        let noted = sqlx::query(
+            "UPDATE webhook_delivery SET state = $3, run_at = $4, attempts = attempts + 1, attempted_at = $5, status = $6,
+                                         error = $7, sender = NULL, lease_until = NULL
+             WHERE id = $1 AND token = $2 AND state = 'sending'",
+        )
+        .bind(&delivery.id)
+        .bind(delivery.token)
+        .bind(state)
+        .bind(run_at)
+        .bind(now_ms)
+        .bind(status.map(i64::from))
+        .bind(error)
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        if noted == 0 {
+            return Ok(false);
+        }
+        match outcome {
+            Outcome::Retry(_) => {}
+            Outcome::Delivered | Outcome::Dead => {
+                let DeliveryRecord { webhook_id, subject, .. } = delivery;
+                unblock(&mut tx, Some((webhook_id, subject)), now_ms).await?;
+            }
+            Outcome::Gone => disable(&mut tx, &delivery.webhook_id, now_ms).await?,
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Gives deliveries back unsent and uncounted, whose lease ran out by `now_ms`, or of the senders whose name begins so.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn take_back_deliveries(&self, now_ms: i64, gone_senders: Option<&str>) -> Result<()> {
+        let gone = gone_senders.map(|prefix| format!("{prefix}%"));
+        let lost = "state = 'sending' AND (lease_until < $1 OR sender LIKE $2)";
+        let any: Option<String> = sqlx::query_scalar(AssertSqlSafe(format!(
+            "SELECT id FROM webhook_delivery WHERE {lost} LIMIT 1"
+        )))
+        .bind(now_ms)
+        .bind(&gone)
+        .fetch_optional(self.db.readers())
+        .await?;
+        if any.is_none() {
+            return Ok(());
+        }
+        let mut tx = self.db.write().await?;
+        let sql = format!(
+            "UPDATE webhook_delivery SET state = 'waiting', sender = NULL, lease_until = NULL WHERE {lost}"
+        );
+        sqlx::query(AssertSqlSafe(sql)).bind(now_ms).bind(&gone).execute(&mut *tx).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The newest deliveries first, at most so many: of all webhooks or one, all or only those given up.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn deliveries(
+        &self,
+        webhook: Option<&str>,
+        only_dead: bool,
+        most: u32,
+    ) -> Result<Vec<DeliveryRecord>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM webhook_delivery
+             WHERE webhook_id = COALESCE($1, webhook_id) AND state = COALESCE($2, state)
+             ORDER BY occurred_at DESC, seq DESC, id LIMIT $3"
+        );
+        Ok(sqlx::query_as(AssertSqlSafe(sql))
+            .bind(webhook)
+            .bind(only_dead.then_some("dead"))
+            .bind(i64::from(most))
+            .fetch_all(self.db.readers())
+            .await?)
+    }
+
+    /// One delivery.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn delivery(&self, id: &str) -> Result<Option<DeliveryRecord>> {
+        let sql = format!("SELECT {COLUMNS} FROM webhook_delivery WHERE id = $1");
+        Ok(sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(self.db.readers()).await?)
+    }
+
+    /// Sends a delivery that is at its end, or waits, as if it were new; with `None` all that were given up. In order
+    /// within an asset, as ever. Returns how many; of disabled webhooks none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn replay(&self, id: Option<&str>, now_ms: i64) -> Result<u64> {
+        let which = match id {
+            Some(_) => "id = $1 AND state IN ('waiting', 'delivered', 'dead')",
+            None => "state = 'dead' AND $1 IS NULL",
+        };
+        let mut tx = self.db.write().await?;
+        let sql = format!(
+            "UPDATE webhook_delivery SET state = 'blocked', run_at = $2, attempts = 0 WHERE {which}
+                AND webhook_id IN (SELECT id FROM webhook WHERE disabled_at IS NULL)"
+        );
+        let replayed = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(now_ms).execute(&mut *tx).await?;
+        unblock(&mut tx, None, now_ms).await?;
+        tx.commit().await?;
+        Ok(replayed.rows_affected())
+    }
+
+    /// Forgets what was delivered before `delivered_ms` or given up before `dead_ms`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forget_deliveries(&self, delivered_ms: i64, dead_ms: i64) -> Result<()> {
+        // By webhook, as the index has it.
+        let old = "webhook_id IN (SELECT id FROM webhook)
+                   AND (state = 'delivered' AND run_at < $1 OR state = 'dead' AND run_at < $2)";
+        let any: Option<String> =
+            sqlx::query_scalar(AssertSqlSafe(format!("SELECT id FROM webhook_delivery WHERE {old} LIMIT 1")))
+                .bind(delivered_ms)
+                .bind(dead_ms)
+                .fetch_optional(self.db.readers())
+                .await?;
+        if any.is_none() {
+            return Ok(());
+        }
+        let mut tx = self.db.write().await?;
+        sqlx::query(AssertSqlSafe(format!("DELETE FROM webhook_delivery WHERE {old}")))
+            .bind(delivered_ms)
+            .bind(dead_ms)
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+/// Lets the first of those go that wait for an earlier one, where none is left: of one webhook's asset, or of all.
+async fn unblock(tx: &mut SqliteConnection, of: Option<(&str, &str)>, now_ms: i64) -> Result<()> {
+    let (webhook, subject) = of.unzip();
+    let which = if of.is_some() { "webhook_id = $1 AND subject = $2" } else { "$1 IS NULL AND $2 IS NULL" };
+    let sql = format!(
+        "UPDATE webhook_delivery SET state = 'waiting', run_at = $3
+         WHERE state = 'blocked' AND {which} AND NOT EXISTS (
+             SELECT 1 FROM webhook_delivery AS other
+             WHERE other.webhook_id = webhook_delivery.webhook_id AND other.subject = webhook_delivery.subject
+               AND (other.state IN ('waiting', 'sending') OR other.state = 'blocked' AND other.seq < webhook_delivery.seq))"
+    );
+    sqlx::query(AssertSqlSafe(sql)).bind(webhook).bind(subject).bind(now_ms).execute(tx).await?;
+    Ok(())
+}
+
+async fn disable(tx: &mut SqliteConnection, webhook: &str, now_ms: i64) -> Result<()> {
+    let disabled: Option<String> = sqlx::query_scalar(
+        "UPDATE webhook SET disabled_at = $2 WHERE id = $1 AND disabled_at IS NULL RETURNING account",
+    )
+    .bind(webhook)
+    .bind(now_ms)
+    .fetch_optional(&mut *tx)
+    .await?;
+    if let Some(account) = disabled {
+        webhooks::count(tx, &account, -1).await?;
+    }
+    let sql = format!(
+        "UPDATE webhook_delivery SET state = 'dead', run_at = $2, error = 'the receiver is gone', sender = NULL,
+                                     lease_until = NULL
+         WHERE webhook_id = $1 AND state IN {UNFINISHED}"
+    );
+    sqlx::query(AssertSqlSafe(sql)).bind(webhook).bind(now_ms).execute(tx).await?;
+    Ok(())
+}
