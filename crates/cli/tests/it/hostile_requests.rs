@@ -11,7 +11,7 @@ use reqwest::{Body, Response};
 
 use crate::{
     chunks::Session,
-    harness::{KEY, TestServer, client, expect, expect_error, read_all},
+    harness::{KEY, TestServer, client, direct, expect, expect_error, read_all, reelhouse},
     hostile_media::peak,
     media,
 };
@@ -242,4 +242,33 @@ async fn a_crowd_of_connections_leaves_room_for_others() {
     let answer = tokio::task::spawn_blocking(move || read_all(&mut other)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     crowd.clear();
+}
+
+/// Room in staging that one account holds and does not fill is not all there is: others upload, and everybody reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_holds_its_room_keeps_nobody_out() {
+    let server = TestServer::start_with(&[("REELHOUSE_MAX_STAGED_BYTES", "4194304")]);
+    let made = reelhouse(server.dir.path()).args(["keys", "create", "--account", "other"]).output().unwrap();
+    let other = String::from_utf8(made.stdout).unwrap();
+    let begun = format!(
+        "POST /v1.3/assets HTTP/1.1\r\nHost: x\r\nx-api-key: {KEY}\r\nContent-Length: 1048576\r\n\
+         Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nx"
+    );
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.write_all(begun.as_bytes()).unwrap();
+        held.push(stream);
+    }
+    // All of its share is held once an upload of its own waits.
+    let own =
+        || tokio::time::timeout(std::time::Duration::from_secs(1), server.post(direct(&media::png())).send());
+    while own().await.is_ok() {}
+    let theirs = client().post(format!("{}/v1.3/assets", server.url)).header("x-api-key", other.trim());
+    expect(201, theirs.multipart(direct(&media::png())).send().await.unwrap()).await;
+    server.total().await;
+    drop(held);
+    server.create(&media::png()).await;
+    crate::harness::eventually("staging is empty", async || server.staging() == 0).await;
+    server.assert_healthy();
 }
