@@ -49,7 +49,8 @@ pub fn child_facts(data: &[u8]) {
     if let Ok(facts) = facts::read(&probe, &sniff(head)) {
         assert!(facts.duration.is_none_or(|seconds| seconds > 0.0 && seconds < NOTHING_LASTS));
         assert!(facts.upright.is_none_or(|size| size.width > 0 && size.height > 0));
-        let rates = facts.technical.video_streams.iter().flat_map(|stream| [stream.fps, stream.avg_fps]);
+        let rates =
+            facts.technical.video_streams.iter().flatten().flat_map(|stream| [stream.fps, stream.avg_fps]);
         assert!(rates.flatten().all(|rate| rate > 0.0), "others divide by it");
         let text = serde_json::to_string(&facts.technical).unwrap_or_default();
         assert!(!text.is_empty(), "it cannot be written");
