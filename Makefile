@@ -1,6 +1,6 @@
 # `make run` shows it working, `make test` proves it. Both install what they need.
 
-.PHONY: run test lint unit conformance build page playback ffmpeg bench-list bench-probe
+.PHONY: run test lint unit test-postgres conformance build page playback ffmpeg bench-list bench-probe
 
 run: ffmpeg web/dist/page/index.html
 	@scripts/install.sh curl=curl
@@ -16,10 +16,20 @@ lint: ffmpeg web/dist/page/index.html
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps -p reelhouse-api -p reelhouse-client
 
 unit: ffmpeg web/dist/page/index.html
-	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples
+	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples $(POSTGRES)
 	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
 	cargo nextest run --locked --workspace
 	cargo test --locked --workspace --doc --quiet
+	scripts/with-postgres.sh cargo nextest run --locked -p reelhouse-store -p reelhouse-cli -E '$(TELLING)'
+
+POSTGRES = psql=postgresql-client path:/usr/lib/postgresql/*/bin/initdb=postgresql
+# What a database can get wrong: the store's own tests, and those of the server that are about rows.
+TELLING = test(/^(accounts|chunks|crash|doctor|errors|indexed_assets|indexes|list|process|user_metadata|webhooks)::/) | (package(reelhouse-store) & kind(test))
+
+# All of them on Postgres.
+test-postgres: ffmpeg build
+	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples $(POSTGRES)
+	scripts/with-postgres.sh cargo nextest run --locked -p reelhouse-store -p reelhouse-cli
 
 # The official SDKs, unmodified, against the real server; writes the table of docs/compatibility.md, method by method.
 conformance: ffmpeg build
@@ -106,3 +116,12 @@ bench-probe:
 	@scripts/install.sh ffmpeg=ffmpeg curl=curl
 	cargo build --release --locked
 	python3 bench/probe.py
+
+# A Debian package: target/debian/reelhouse_….deb.
+deb: ffmpeg web/dist/page/index.html
+	@command -v cargo-deb >/dev/null || cargo install --locked cargo-deb
+	cargo build --release --locked
+	rm -rf target/man && target/release/reelhouse man --dir target/man
+	mkdir -p target/completions && target/release/reelhouse completions bash > target/completions/reelhouse
+	cargo deb --no-build -p reelhouse-cli
+.PHONY: deb

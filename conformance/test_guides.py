@@ -63,10 +63,11 @@ class Guides(unittest.TestCase):
                 shutil.copy(file, folder / file.name)
             (folder / "node_modules").mkdir()
             (folder / "node_modules/twelvelabs-js").symlink_to(max((ROOT / "conformance/node_modules").glob("twelvelabs-js-*")))
+            (folder / "node_modules/standardwebhooks").symlink_to(ROOT / "conformance/node_modules/standardwebhooks")
             address = f"127.0.0.1:{free_port()}"
             environment = {**os.environ, "PATH": f"{ROOT / 'target/debug'}:{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
                            "REELHOUSE_LISTEN": address, "REELHOUSE_DATA_DIR": str(folder / "data"), "REELHOUSE_API_KEY": KEY,
-                           "REELHOUSE_LOG": "warn", "REELHOUSE_IMPORT_ALLOW": "127.0.0.1", "RUN": "once"}
+                           "REELHOUSE_LOG": "warn", "REELHOUSE_IMPORT_ALLOW": "127.0.0.1", "REELHOUSE_WEBHOOK_ALLOW": "127.0.0.1", "RUN": "once"}
             if served:
                 server = subprocess.Popen(["reelhouse", "serve"], env=environment, cwd=folder, stdout=subprocess.PIPE, text=True)
                 server.stdout.readline()
@@ -132,6 +133,9 @@ class Guides(unittest.TestCase):
 
     def test_play(self):
         self.run_guide("play.md")
+
+    def test_webhooks(self):
+        self.run_guide("webhooks.md")
 
     def test_operate(self):
         self.run_guide("operate.md")

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that provide what is named, unless it is there: install.sh WHAT=PACKAGE… A plain name is a
-# command, lib:NAME what pkg-config knows by that name, header:PATH a header in one of the usual folders.
+# command, path:PATTERN a program that may lie beside the PATH, lib:NAME what pkg-config knows by that name, header:PATH a header in one of the usual folders.
 set -euo pipefail
 
 has() {
   case $1 in
+    path:*) compgen -G "${1#path:}" || command -v "${1##*/}" ;;
     lib:*) pkg-config --exists "${1#lib:}" 2>/dev/null ;;
     header:*) compgen -G "/usr/include/${1#header:}" || compgen -G "/usr/local/include/${1#header:}" ||
       compgen -G "/usr/lib/llvm*/include/${1#header:}" ;;

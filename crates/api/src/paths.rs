@@ -50,6 +50,8 @@ pub const DOCS_FILE: &str = "/docs/{file}";
 pub const OPENAPI: &str = "/openapi.json";
 /// Is the process alive?
 pub const HEALTHZ: &str = "/healthz";
+/// What is counted and measured, for Prometheus.
+pub const METRICS: &str = "/metrics";
 /// Can it take uploads?
 pub const READYZ: &str = "/readyz";
 

@@ -2,6 +2,7 @@
 
 mod commands;
 mod logging;
+mod otlp;
 mod settings;
 
 use std::process::ExitCode;
@@ -55,6 +56,8 @@ enum Command {
         #[command(subcommand)]
         command: commands::accounts::Command,
     },
+    /// Bring the database up to this version's schema, as `serve` does when it starts; in Postgres while servers run.
+    Migrate(FolderArgs),
     /// Check that every asset has its bytes and every byte its asset, and that the jail of media files holds. Changes
     /// nothing; exit code 1 if something is wrong.
     Doctor(SettingsArgs),
@@ -88,7 +91,13 @@ fn sentence(error: &anyhow::Error) -> String {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let knob = |name: &str, or: u32| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(or);
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().event_interval(knob("K_EVENT", 61));
+    if knob("K_GLOBAL", 0) > 0 {
+        builder.global_queue_interval(knob("K_GLOBAL", 31));
+    }
+    let runtime = builder.build()?;
     let code = runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => commands::serve::run(args.load()?).await,
@@ -97,6 +106,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Keys { folder, command } => commands::keys::run(folder.load()?, command).await,
             Command::Webhooks { folder, command } => commands::webhooks::run(folder.load()?, command).await,
             Command::Accounts { folder, command } => commands::accounts::run(folder.load()?, command).await,
+            Command::Migrate(folder) => commands::migrate::run(folder.load()?).await,
             Command::Doctor(args) => commands::doctor::run(args.load()?).await,
             Command::Client(command) => commands::client::run(command).await,
             Command::Completions(args) => Ok(commands::manual::completions(&args, Cli::command())),

@@ -11,6 +11,7 @@ use figment::{
 use reelhouse_fetch::Allow;
 use reelhouse_media::{Jail, hls::CopyCodec};
 use reelhouse_service::{ApiKey, HlsSettings, ImportSettings, Limits, LimitsProfile, WebhookSettings};
+use reelhouse_store::Database;
 use serde::{Deserialize, Serialize};
 
 /// Read when it is there and no `--config` names another.
@@ -64,6 +65,14 @@ settings! {
     data_dir: PathBuf = "./reelhouse-data".into(),
     ["REELHOUSE_DATA_DIR", "FOLDER", default: "./reelhouse-data"];
 
+    "Where rows are kept: postgres://USER:PASSWORD@HOST/NAME (15 or newer), or nothing for SQLite in the data folder"
+    database_url: String = String::new(),
+    ["REELHOUSE_DATABASE_URL", "URL", default: "SQLite in the data folder"];
+
+    "Address and port of a listener of its own for /metrics, without a key; of `worker`, too"
+    metrics_listen: String = String::new(),
+    ["REELHOUSE_METRICS_LISTEN", "HOST:PORT", default: "none; the main listener has /metrics, for keys of `default`"];
+
     "A key for the account `default`: any string of 16 or more characters"
     api_key: String = String::new(),
     ["REELHOUSE_API_KEY", "KEY", default: "the first start makes one and prints it once"];
@@ -75,6 +84,10 @@ settings! {
     "What is logged: a tracing filter such as `info` or `reelhouse_store=debug`. Text on a terminal, JSON otherwise"
     log: String = "info".to_owned(),
     ["REELHOUSE_LOG", "FILTER", default: "info"];
+
+    "Base of the OTLP endpoint (HTTP) that traces go to, for instance http://127.0.0.1:4318"
+    otlp_endpoint: String = String::new(),
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "URL", default: "none"];
 
     "What is taken: `twelvelabs` (the original's numbers) or `permissive`. The file's tables [video], [audio] and \
      [image] change single numbers; 0 takes a bound away, but for max_size"
@@ -193,11 +206,15 @@ pub(crate) struct FolderArgs {
     /// The server's data folder
     #[arg(long, env = "REELHOUSE_DATA_DIR", value_name = "FOLDER", global = true)]
     data_dir: Option<PathBuf>,
+    /// The server's database, if it is not SQLite in the data folder
+    #[arg(long, env = "REELHOUSE_DATABASE_URL", value_name = "URL", hide_env_values = true, global = true)]
+    database_url: Option<String>,
 }
 
 impl FolderArgs {
     pub(crate) fn load(self) -> anyhow::Result<Settings> {
-        SettingsArgs { config: self.config, data_dir: self.data_dir, ..SettingsArgs::default() }.load()
+        let Self { config, data_dir, database_url } = self;
+        SettingsArgs { config, data_dir, database_url, ..SettingsArgs::default() }.load()
     }
 }
 
@@ -232,6 +249,7 @@ impl SettingsArgs {
             url.is_empty() || url.starts_with("http://") || url.starts_with("https://"),
             "REELHOUSE_PUBLIC_URL: \"{url}\" does not begin with http:// or https://"
         );
+        settings.database()?;
         settings.hls()?;
         settings.imports()?;
         Ok(settings)
@@ -254,6 +272,11 @@ impl Settings {
     /// The configured key, if there is one.
     pub(crate) fn configured_key(&self) -> Option<ApiKey> {
         Some(&self.api_key).filter(|key| !key.is_empty()).map(ApiKey::new)
+    }
+
+    /// Where rows are kept.
+    pub(crate) fn database(&self) -> anyhow::Result<Database> {
+        Ok(Database::parse(&self.database_url)?)
     }
 
     /// What HLS is made beside the one variant that plays everywhere.

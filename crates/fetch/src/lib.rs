@@ -26,6 +26,7 @@ mod public_url;
 mod resolve;
 mod resume;
 mod tls;
+mod trusted;
 mod validator;
 
 pub use allow::{Allow, AllowError};
@@ -37,4 +38,5 @@ pub use pace::Pace;
 pub use public_url::{PublicUrl, UrlError};
 pub use resolve::{Resolve, Resolving};
 pub use resume::Resume;
+pub use trusted::Trusted;
 pub use validator::{Validator, ValidatorError};

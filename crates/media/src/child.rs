@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use reelhouse_metrics::metrics;
 use rustix::process::{
     Pid, Signal, getpid, getppid, kill_process_group, nice, set_parent_process_death_signal,
 };
@@ -195,6 +196,9 @@ impl Running {
             () = passed(limits.time) => Ok(Ended::Killed("it took too long")),
             () = answer.closed() => Ok(Ended::Killed("nobody waits for it")),
         };
+        if let Ok(Ended::Killed(_)) = ended {
+            metrics().children_killed.with(["ffmpeg".into()]).inc();
+        }
         let Self { group, mut child } = self;
         drop(group);
         // Reaped here, so that no zombie waits for the runtime to come by.

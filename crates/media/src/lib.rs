@@ -32,7 +32,11 @@ mod timing;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
-use tokio::sync::Semaphore;
+use reelhouse_metrics::metrics;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::Instant,
+};
 
 pub use ffmpeg::Failure;
 pub use plan::{How, Need, Plan, Track, because};
@@ -135,7 +139,10 @@ pub enum Error {
     #[error("ffmpeg: {0}")]
     Ffmpeg(#[from] Failure),
     /// The jail was required, and something of it is missing. No file's fault.
-    #[error("the jail that is required is not there: {0}")]
+    #[error(
+        "the whole jail of media files is required (REELHOUSE_JAIL=require) and this system gives only: {0}; use a kernel that \
+         has Landlock and seccomp, or REELHOUSE_JAIL=prefer"
+    )]
     NoJail(String),
     /// A child could not be started or awaited. No file's fault.
     #[error("a media child failed: {0}")]
@@ -165,9 +172,7 @@ impl Media {
         let reader = reader::Reader::start(spawner.clone(), &config.reader, config.jail);
         let trial = reader.try_out(&config);
         let (trial, abilities) = tokio::try_join!(trial, ffmpeg::check_installed(&spawner, &config))?;
-        if config.jail == Jail::Require && !trial.holds() {
-            return Err(Error::NoJail(trial.to_string()));
-        }
+        trial.suffices(config.jail).map_err(Error::NoJail)?;
         let turns = Arc::new(Semaphore::new(config.probes.max(1)));
         let image_memory = picture::Memory::new(config.max_image_memory);
         Ok(Self { config: Arc::new(config), spawner, reader, turns, image_memory, abilities, trial })
@@ -190,7 +195,27 @@ impl Media {
     /// [`Error::Broken`], too.
     pub async fn examine(&self, source: impl Into<Source>, sniffed: Sniffed) -> Result<Facts, Error> {
         let source = source.into();
-        let _turn = self.turns.acquire().await.map_err(std::io::Error::other)?;
+        let _turn = self.turn().await?;
+        let begun = Instant::now();
+        let examined = self.examine_now(source, sniffed).await;
+        let outcome = match &examined {
+            Ok(_) => "taken",
+            Err(Error::Broken { .. } | Error::NotMedia { .. }) => "refused",
+            Err(_) => "failed",
+        };
+        metrics().probe_duration.with([outcome.into()]).observe(begun.elapsed().as_secs_f64());
+        examined
+    }
+
+    /// Waits for a turn to look at a file.
+    async fn turn(&self) -> std::io::Result<SemaphorePermit<'_>> {
+        let begun = Instant::now();
+        let turn = self.turns.acquire().await.map_err(std::io::Error::other)?;
+        metrics().wait_duration.with(["probe".into()]).observe(begun.elapsed().as_secs_f64());
+        Ok(turn)
+    }
+
+    async fn examine_now(&self, source: Source, sniffed: Sniffed) -> Result<Facts, Error> {
         match sniffed {
             Sniffed::Other { mime } => Err(Error::NotMedia { mime }),
             Sniffed::Media { kind: MediaKind::Image, mime } if picture::decodes(mime) => {

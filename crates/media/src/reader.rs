@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use reelhouse_metrics::metrics;
 use rustix::{
     net::{
         AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
@@ -147,6 +148,19 @@ impl Reader {
         request: Request,
         patience: Patience,
     ) -> Result<(T, Vec<u8>), Failure> {
+        let answered = self.ask_until_answered(file, request, patience).await;
+        if let Err(Failure::Died(_)) = answered {
+            metrics().children_killed.with(["reader".into()]).inc();
+        }
+        answered
+    }
+
+    async fn ask_until_answered<T: DeserializeOwned>(
+        &self,
+        file: &File,
+        request: Request,
+        patience: Patience,
+    ) -> Result<(T, Vec<u8>), Failure> {
         let order = Order {
             request,
             // One thread cannot use more than the wall clock gives; rounded up.
@@ -248,6 +262,7 @@ async fn send(
 async fn keep(spawner: Spawner, program: PathBuf, jail: Jail, is: watch::Sender<Line>) {
     loop {
         let started = Instant::now();
+        metrics().media_process_starts.inc();
         let ended = match run(&spawner, &program, jail, &is).await {
             Ok(Ended::Exited { status, stderr, .. }) => {
                 format!("{} {stderr}", describe(status)).trim().to_owned()

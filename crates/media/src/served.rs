@@ -22,7 +22,7 @@ impl Media {
         copy: &[CopyCodec],
     ) -> Result<Result<Index, Reason>, Error> {
         let source = source.into();
-        let _turn = self.turns.acquire().await.map_err(std::io::Error::other)?;
+        let _turn = self.turn().await?;
         let file = source.open().await?;
         let patience = Patience { most: MAX_INDEX, ..self.config.probe_patience() };
         let request = Request::HlsIndex { copy: copy.to_vec() };

@@ -14,6 +14,8 @@ use reelhouse_media::process;
 
 /// Bytes that are read at once.
 const BLOCK: usize = 32 << 10;
+/// `SWS_BICUBIC`: before FFmpeg 8 a number, since then of an enum.
+const BICUBIC: c_int = 4;
 
 // Numbers of colours and formats come from files: as Rust's enums they could hold what those must not.
 unsafe extern "C" {
@@ -555,15 +557,33 @@ impl Track<'_> {
         tag(self.stream().metadata, name)
     }
 
+    /// What the container says of this kind beside the track, and how many bytes of it.
+    #[cfg(side_data_of_parameters)]
+    fn side_data(&self, kind: sys::AVPacketSideDataType) -> (*const u8, usize) {
+        let parameters = self.parameters();
+        // SAFETY: as many as the parameters say; one that is found is alive as long as they are.
+        unsafe {
+            let found =
+                sys::av_packet_side_data_get(parameters.coded_side_data, parameters.nb_coded_side_data, kind);
+            found.as_ref().map_or((std::ptr::null(), 0), |found| (found.data.cast_const(), found.size))
+        }
+    }
+
+    /// The same, of an FFmpeg before 6.1.
+    #[cfg(not(side_data_of_parameters))]
+    fn side_data(&self, kind: sys::AVPacketSideDataType) -> (*const u8, usize) {
+        let mut len = 0;
+        // SAFETY: a track that is open.
+        let found = unsafe { sys::av_stream_get_side_data(self.stream, kind, &raw mut len) };
+        (found.cast_const(), len)
+    }
+
     /// Degrees by which the container turns the picture, counter-clockwise.
     pub(crate) fn rotation(&self) -> Option<f64> {
-        let kind = sys::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX;
-        let mut len = 0;
+        let (matrix, len) = self.side_data(sys::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX);
         // SAFETY: a matrix of nine numbers, where there is one that long; libav aligns what it allocates.
-        let degrees = unsafe {
-            let matrix = sys::av_stream_get_side_data(self.stream, kind, &raw mut len);
-            (!matrix.is_null() && len >= 36).then(|| sys::av_display_rotation_get(matrix.cast()))
-        };
+        let degrees =
+            unsafe { (!matrix.is_null() && len >= 36).then(|| sys::av_display_rotation_get(matrix.cast())) };
         degrees.filter(|degrees| degrees.is_finite())
     }
 
@@ -848,7 +868,7 @@ impl Scaler {
                 width,
                 height,
                 how.pixels.format(),
-                sys::SWS_BICUBIC,
+                BICUBIC,
                 ptr::null_mut(),
                 ptr::null_mut(),
                 ptr::null(),

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     App,
+    counted::Counted,
     paced::Paced,
     seats::{Seat, Seats},
 };
@@ -75,6 +76,9 @@ const KEPT_BACK: u64 = 256;
 /// The most connections at once, however many descriptors there are.
 const MAX_CONNECTIONS: u64 = 10_000;
 
+/// The most bytes of a connection that are read and not yet handed on.
+const READ_AHEAD: usize = 128 * 1024;
+
 /// Of all connections, the part that one address may have.
 const ADDRESS_SHARE: u64 = 2;
 
@@ -87,17 +91,39 @@ fn seats(per_address: u32) -> Seats {
     Seats::new(usize::try_from(all).unwrap_or(1), usize::try_from(per_address).unwrap_or(usize::MAX))
 }
 
+/// Serves metrics, and nothing else, until `shutdown`: for a listener that strangers do not reach.
+pub async fn serve_metrics(listener: TcpListener, app: App, shutdown: CancellationToken) {
+    accept(listener, app.timeouts, &seats(app.connections_per_address), app.metrics_router(), shutdown).await;
+}
+
 /// Serves until `shutdown`, then stops accepting and gives what runs [`Timeouts::drain`] to end.
 pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken) {
-    let timeouts = app.timeouts;
-    let service = app.service.clone();
+    let (timeouts, service) = (app.timeouts, app.service.clone());
     let seats = seats(app.connections_per_address);
-    let router = app.router();
+    let connections = accept(listener, timeouts, &seats, app.router(), shutdown).await;
+    tracing::info!("shutting down");
+    let drained = async {
+        connections.shutdown().await;
+        service.drained().await;
+    };
+    if time::timeout(timeouts.drain, drained).await.is_err() {
+        tracing::warn!("some requests did not end in time and were cut");
+    }
+}
+
+/// Takes connections until `shutdown`; returns those that are left.
+async fn accept(
+    listener: TcpListener,
+    timeouts: Timeouts,
+    seats: &Seats,
+    router: Router,
+    shutdown: CancellationToken,
+) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(timeouts.header_read)
-        .max_buf_size(256 * 1024)
+        .max_buf_size(READ_AHEAD)
         // Who has said all may close that side and still wants the answer.
         .half_close(true);
 
@@ -125,7 +151,7 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken)
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection came without TCP_NODELAY");
         }
-        let stream = TokioIo::new(Paced::new(stream, timeouts.pace(), timeouts.write_idle));
+        let stream = TokioIo::new(Paced::new(Counted::new(stream), timeouts.pace(), timeouts.write_idle));
         let seated = Seated { seat: Arc::clone(&seat), router: TowerToHyperService::new(router.clone()) };
         let connection = connections.watch(http.serve_connection(stream, seated));
         tokio::spawn(async move {
@@ -137,15 +163,7 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken)
             }
         });
     }
-    drop(listener);
-    tracing::info!("shutting down");
-    let drained = async {
-        connections.shutdown().await;
-        service.drained().await;
-    };
-    if time::timeout(timeouts.drain, drained).await.is_err() {
-        tracing::warn!("some requests did not end in time and were cut");
-    }
+    connections
 }
 
 /// Out of descriptors, most likely: some will be given back.

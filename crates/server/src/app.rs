@@ -34,6 +34,11 @@ impl App {
         Self { connections_per_address: most, ..self }
     }
 
+    /// What a listener of its own offers.
+    pub(crate) fn metrics_router(self) -> Router {
+        routes::for_scrapers().with_state(self).layer(CatchPanicLayer::custom(error::of_panic))
+    }
+
     /// Every route, and what each request passes through.
     pub(crate) fn router(self) -> Router {
         let timeouts = self.timeouts;

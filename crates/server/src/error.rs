@@ -8,6 +8,7 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use reelhouse_api::Fault;
+use reelhouse_metrics::metrics;
 
 /// How a request fails.
 #[derive(Debug)]
@@ -17,6 +18,24 @@ pub(crate) struct Error {
 
 /// The result of a handler.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// Whether the same request may be taken a little later.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        matches!(self.fault, Fault::Unavailable)
+    }
+
+    /// Of a create: contract, section 3; what could not be stored is the file's fault, since SDKs cannot read a 5xx.
+    pub(crate) fn of_create(error: reelhouse_service::Error) -> Self {
+        match error {
+            reelhouse_service::Error::Store(cause) if cause.is_unavailable() => {
+                tracing::error!(%cause, "an upload could not be taken");
+                Fault::FileUnprocessable.into()
+            }
+            error => error.into(),
+        }
+    }
+}
 
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
@@ -30,6 +49,10 @@ impl From<reelhouse_service::Error> for Error {
         match error {
             Service::Fault(fault) => fault.into(),
             Service::ShuttingDown => Fault::Unavailable.into(),
+            Service::Store(cause) if cause.is_unavailable() => {
+                tracing::error!(%cause, "a request failed");
+                Fault::Unavailable.into()
+            }
             cause @ (Service::Store(_) | Service::Stopped(_) | Service::Imports(_)) => {
                 tracing::error!(%cause, "a request failed");
                 Fault::Internal.into()
@@ -105,6 +128,7 @@ pub(crate) fn status(fault: &Fault) -> StatusCode {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let body = self.fault.body();
+        metrics().faults.with([self.fault.code().into()]).inc();
         tracing::info!(code = body.code, message = body.message, "refused");
         let mut response = (status(&self.fault), Json(body)).into_response();
         let header = match self.fault {

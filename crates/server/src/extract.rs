@@ -1,5 +1,7 @@
 //! Extractors: what a handler asks for is already checked.
 
+use std::time::{Duration, Instant};
+
 use axum::{
     RequestPartsExt,
     extract::{FromRequestParts, Path},
@@ -33,6 +35,24 @@ impl FromRequestParts<App> for Authenticated {
     }
 }
 
+/// A caller with a key of the operator's own account: as the others send it, or as scrapers do (`Authorization: Bearer`).
+#[derive(Debug)]
+pub(crate) struct Operator;
+
+impl FromRequestParts<App> for Operator {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let bearer = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let bearer = bearer.and_then(|value| value.strip_prefix("Bearer ")?.parse().ok());
+        if let Some(key) = bearer {
+            parts.headers.entry(API_KEY).or_insert(key);
+        }
+        let Authenticated(caller) = Authenticated::from_request_parts(parts, app).await?;
+        if caller.is_operator() { Ok(Self) } else { Err(Fault::ApiNotAllowed.into()) }
+    }
+}
+
 /// A caller whose key may change things.
 #[derive(Debug)]
 pub(crate) struct MayWrite(pub(crate) Caller);
@@ -58,10 +78,26 @@ impl FromRequestParts<App> for MayUpload {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        let MayWrite(caller) = MayWrite::from_request_parts(parts, app).await?;
+        let MayWrite(caller) = patiently(parts, app).await?;
         let admission =
             app.service.admit_upload(&caller, parts.headers.contains_key(IDEMPOTENCY_KEY)).await?;
         Ok(Self { caller, admission })
+    }
+}
+
+/// How long a create waits for a database that is away before its caller is known.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Contract, section 10: a create waits for the database, then fails as its file, which SDKs can read, and not as a 5xx.
+async fn patiently(parts: &mut Parts, app: &App) -> Result<MayWrite, Error> {
+    let begun = Instant::now();
+    loop {
+        match MayWrite::from_request_parts(parts, app).await {
+            Err(error) if !error.is_unavailable() => return Err(error),
+            Err(_) if begun.elapsed() > PATIENCE => return Err(Fault::FileUnprocessable.into()),
+            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+            known => return known,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod accept;
 mod app;
 mod content_disposition;
+mod counted;
 mod create_form;
 mod deliver;
 mod drain;
@@ -23,5 +24,5 @@ mod routes;
 mod seats;
 mod trace;
 
-pub use accept::{Timeouts, serve};
+pub use accept::{Timeouts, serve, serve_metrics};
 pub use app::App;

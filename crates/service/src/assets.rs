@@ -88,10 +88,9 @@ impl Service {
         let early = self.make_ready(&mut asset, source, facts, size, blake3).await;
         let answer = as_created(&asset);
         let receipt = claim.as_ref().map(|claim| claim.receipt(&answer));
-        let wants_jobs = asset.wanted().next().is_some();
         match self.store.publish(bytes, asset, early, receipt).await {
-            Ok(()) => {
-                if wants_jobs {
+            Ok(pushed) => {
+                if pushed {
                     self.jobs_pushed();
                 }
                 Ok(answer)

@@ -20,6 +20,7 @@ use crate::{
     filename,
     idempotency::Claim,
     judge::not_media,
+    metrics::waited,
 };
 
 /// How often a transfer that broke off is taken up again before a request gives up.
@@ -91,8 +92,10 @@ impl Imports {
             let semaphore = of_account.entry(account.to_owned());
             Arc::clone(semaphore.or_insert_with(|| Arc::new(Semaphore::new(most))))
         };
+        let begun = Instant::now();
         let account = of_account.acquire_owned().await.map_err(|_| Error::ShuttingDown)?;
         let all = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| Error::ShuttingDown)?;
+        waited("import", begun);
         Ok(Slot { _account: account, _all: all })
     }
 }

@@ -134,7 +134,7 @@ impl Service {
         id: IndexedAssetId,
         changes: UserMetadata,
     ) -> Result<()> {
-        let change = |kept| Ok(KeptMetadata::of_row(kept).with(changes)?.into_row());
+        let change = |kept| Ok(KeptMetadata::of_row(kept).with(changes.clone())?.into_row());
         let (account, now_ms) = (&caller.account, self.clock.now_ms());
         let found: Result<bool> =
             self.store.change_indexed_metadata(account, index, id, now_ms, change).await;

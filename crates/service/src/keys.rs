@@ -18,6 +18,11 @@ impl Caller {
         &self.account
     }
 
+    /// Whether it is the operator's own account.
+    pub fn is_operator(&self) -> bool {
+        self.account == DEFAULT_ACCOUNT
+    }
+
     /// Whether the key may change anything.
     pub fn may_write(&self) -> bool {
         !self.read_only
@@ -32,9 +37,8 @@ impl Service {
     /// When the store fails or the system has no randomness.
     pub async fn settle_keys(&self, configured: Option<&ApiKey>) -> Result<Option<ApiKey>> {
         let now_ms = self.clock.now_ms();
-        self.store.end_keys(KeyOrigin::Configured).await?;
-        if let Some(key) = configured {
-            self.store.add_key(DEFAULT_ACCOUNT, key, KeyOrigin::Configured, false, now_ms).await?;
+        self.store.configure_key(DEFAULT_ACCOUNT, configured, now_ms).await?;
+        if configured.is_some() {
             return Ok(None);
         }
         if !self.store.keys().await?.is_empty() {

@@ -20,6 +20,7 @@ mod judge;
 mod keys;
 mod limits;
 mod media_urls;
+mod metrics;
 mod models;
 mod multipart;
 mod quota;
@@ -53,6 +54,7 @@ pub use user_metadata::KeptMetadata;
 pub use webhooks::{WebhookSettings, new_webhook_secret};
 
 pub use reelhouse_fetch::Pace;
+pub use reelhouse_metrics::CONTENT_TYPE as METRICS_TYPE;
 pub use reelhouse_store::{
     ApiKey, AssetQuery, AssetRecord, IndexQuery, IndexRecord, IndexedAssetQuery, IndexedAssetRecord,
     MetadataFilter, Order, Range, Removal, SortBy,

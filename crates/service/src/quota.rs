@@ -26,7 +26,12 @@ impl Service {
     /// # Errors
     /// [`Fault::UsageLimitExceeded`] when it has not.
     pub(crate) async fn check_quota(&self, caller: &Caller, bytes: u64) -> Result<()> {
-        let Some(account) = self.store.account(&caller.account).await? else { return Ok(()) };
+        let account = match self.store.account(&caller.account).await {
+            // The transaction that makes the asset will tell, if it can be made.
+            Err(error) if error.is_unavailable() => return Ok(()),
+            account => account?,
+        };
+        let Some(account) = account else { return Ok(()) };
         let arriving = match account.quota_bytes {
             // What is still arriving will have to fit, too.
             Some(_) => self.store.arriving_bytes(&caller.account).await?,

@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use reelhouse_api::{Fault, MediaKind, Method};
 use reelhouse_media::{SNIFF_LEN, Sniffed, sniff};
+use reelhouse_metrics::metrics;
 use reelhouse_store::{Sealed, StagingFile};
+use tokio::time::Instant;
 
-use crate::{Caller, Limits, Service, error::Result, judge::not_media, room::Share};
+use crate::{Caller, Limits, Service, error::Result, judge::not_media, metrics::waited, room::Share};
 
 /// Bytes above the largest file that an upload reserves: a form's other parts and delimiters.
 const FORM_OVERHEAD: u64 = 1 << 20;
@@ -22,6 +24,24 @@ pub struct Upload {
     head: Vec<u8>,
     sniffed: Option<Sniffed>,
     size: u64,
+    _counted: InFlight,
+}
+
+/// Counts an upload as long as it arrives.
+#[derive(Debug)]
+struct InFlight;
+
+impl InFlight {
+    fn begin() -> Self {
+        metrics().uploads_in_flight.inc();
+        Self
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        metrics().uploads_in_flight.dec();
+    }
 }
 
 #[derive(Debug)]
@@ -68,10 +88,20 @@ impl Service {
         most: u64,
     ) -> Result<Upload> {
         let declared = declared.map(|bytes| bytes.min(most));
+        let begun = Instant::now();
         let share = self.staging_room.share(&caller.account, declared.unwrap_or(most)).await?;
+        waited("room", begun);
         let state = State::Arriving { file: self.store.blobs().stage(declared), share };
         let limits = self.limits.clone();
-        Ok(Upload { method, state, limits, head: Vec::new(), sniffed: None, size: 0 })
+        Ok(Upload {
+            method,
+            state,
+            limits,
+            head: Vec::new(),
+            sniffed: None,
+            size: 0,
+            _counted: InFlight::begin(),
+        })
     }
 }
 

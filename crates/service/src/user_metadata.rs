@@ -110,7 +110,7 @@ impl Service {
         asset: AssetId,
         changes: UserMetadata,
     ) -> Result<bool> {
-        let change = |kept| Ok(KeptMetadata::of_row(kept).with(changes)?.into_row());
+        let change = |kept| Ok(KeptMetadata::of_row(kept).with(changes.clone())?.into_row());
         self.store.change_user_metadata(&caller.account, asset, change).await
     }
 
@@ -124,7 +124,7 @@ impl Service {
         asset: AssetId,
         metadata: UserMetadata,
     ) -> Result<bool> {
-        let change = |_| Ok(KeptMetadata::of(metadata)?.into_row());
+        let change = |_| Ok(KeptMetadata::of(metadata.clone())?.into_row());
         self.store.change_user_metadata(&caller.account, asset, change).await
     }
 }

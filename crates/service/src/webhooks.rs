@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use reelhouse_api::{AssetId, TEST_EVENT};
 use reelhouse_fetch::{Fetcher, PublicUrl};
+use reelhouse_metrics::metrics;
 use reelhouse_store::{DeliveryRecord, Outcome, WebhookRecord};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use sha2::Sha256;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
-    time::sleep,
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -188,6 +189,7 @@ impl Service {
 
     /// One attempt, from its message to what came of it.
     async fn send(&self, webhook: &WebhookRecord, delivery: &DeliveryRecord) {
+        let begun = Instant::now();
         let (status, error) = match self.post(webhook, delivery).await {
             Ok(status) => {
                 (Some(status), status.is_redirection().then(|| "redirects are not followed".to_owned()))
@@ -204,6 +206,14 @@ impl Service {
             Some(StatusCode::GONE) => Outcome::Gone,
             _ => retry().unwrap_or(Outcome::Dead),
         };
+        let name = match outcome {
+            Outcome::Delivered => "delivered",
+            Outcome::Retry(_) => "retry",
+            Outcome::Dead => "dead",
+            Outcome::Gone => "gone",
+        };
+        metrics().webhook_attempts.with([name.into()]).inc();
+        metrics().webhook_attempt_duration.observe(begun.elapsed().as_secs_f64());
         let status = status.map(|status| status.as_u16());
         match outcome {
             Outcome::Delivered => tracing::info!(status, "delivered"),

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use reelhouse_api::AssetError;
+use reelhouse_metrics::metrics;
 use reelhouse_store::{AssetRecord, Attempt, EarlyDerivative, JobRecord, Lane};
 use tokio::{
     sync::watch,
     time::{interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::{Service, idempotency, jobs, webhooks};
 
@@ -21,6 +23,8 @@ const HEARTBEAT: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_secs(1);
 /// How long uploads in chunks can be asked after when they have ended.
 const UPLOADS_REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Longer than any publish or removal takes: what is older was left over.
+const LEFT_OVER: Duration = Duration::from_secs(15 * 60);
 /// Before the second attempt; doubled before each further one.
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -101,7 +105,16 @@ impl Service {
 
     async fn run_worker(&self, lane: Lane, name: String, shutdown: &CancellationToken) {
         while let Some(job) = self.next_job(lane, &name, shutdown).await {
-            self.attempt(&job, shutdown).await;
+            let span = tracing::info_span!(
+                "attempt",
+                otel.name = tracing::field::Empty,
+                job = job.id,
+                kind = job.kind.as_str(),
+                asset = %job.asset_id
+            );
+            reelhouse_trace::name(&span, || format!("job {}", job.kind.as_str()));
+            reelhouse_trace::continue_from(&span, job.traceparent.as_deref());
+            self.attempt(&job, shutdown).instrument(span).await;
         }
     }
 
@@ -171,8 +184,9 @@ impl Service {
             0 => {}
             expired => tracing::info!(expired, "uploads in chunks were not completed in time"),
         }
-        self.store.forget_uploads(now_ms.saturating_sub(millis(UPLOADS_REMEMBERED))).await?;
         let before = |remembered| now_ms.saturating_sub(millis(remembered));
+        self.store.end_left_over(before(LEFT_OVER)).await?;
+        self.store.forget_uploads(before(UPLOADS_REMEMBERED)).await?;
         self.store
             .forget_deliveries(before(webhooks::DELIVERED_REMEMBERED), before(webhooks::DEAD_REMEMBERED))
             .await?;
@@ -180,20 +194,25 @@ impl Service {
     }
 
     /// One attempt at a job, from its folder to its end.
-    #[tracing::instrument(skip_all, fields(job = job.id, kind = job.kind.as_str(), asset = %job.asset_id))]
     async fn attempt(&self, job: &JobRecord, shutdown: &CancellationToken) {
         let begun = std::time::Instant::now();
         let progress = Progress::new(0.0);
+        let measured = |outcome: &'static str| {
+            let duration = metrics().job_duration.with([job.kind.as_str().into(), outcome.into()]);
+            duration.observe(begun.elapsed().as_secs_f64());
+        };
         let outcome = tokio::select! {
             outcome = jobs::run(self, job, &progress) => outcome,
             () = self.keep_lease(job, &progress) => {
                 tracing::warn!("the job is no longer ours");
+                measured("lost");
                 return;
             }
             () = shutdown.cancelled() => {
                 if let Err(error) = self.store.release_job(job).await {
                     tracing::error!(%error, "a job could not be given back; its lease will end");
                 }
+                measured("released");
                 return;
             }
         };
@@ -201,6 +220,11 @@ impl Service {
             Ok(done) => self.finish(job, done).await,
             Err(error) => Err(error),
         };
+        measured(match &ended {
+            Ok(true) => "done",
+            Ok(false) => "lost",
+            Err(_) => "failed",
+        });
         match ended {
             Ok(true) => {
                 tracing::info!(ms = begun.elapsed().as_millis() as u64, "done");

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
-use sqlx::Row;
+use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
 use subtle::ConstantTimeEq;
 
-use crate::{Store, error::Result};
+use crate::{Store, error::Result, writer::transaction};
 
 /// An API key in the clear: exists only between the caller and the hash.
 ///
@@ -77,7 +77,7 @@ impl KeyOrigin {
 }
 
 /// What is kept of a key.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone)]
 pub struct KeyRecord {
     /// Names the key, in lists and to revoke it. No secret.
     pub id: String,
@@ -107,8 +107,8 @@ pub struct AccountRecord {
     pub quota_bytes: Option<u64>,
 }
 
-impl sqlx::FromRow<'_, sqlx::sqlite::SqliteRow> for AccountRecord {
-    fn from_row(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<Self> {
+impl sqlx::FromRow<'_, AnyRow> for AccountRecord {
+    fn from_row(row: &AnyRow) -> sqlx::Result<Self> {
         let number = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
         let bound = |column| row.try_get::<Option<i64>, _>(column).map(|bound| bound.map(i64::unsigned_abs));
         Ok(Self {
@@ -121,8 +121,23 @@ impl sqlx::FromRow<'_, sqlx::sqlite::SqliteRow> for AccountRecord {
     }
 }
 
+impl sqlx::FromRow<'_, AnyRow> for KeyRecord {
+    fn from_row(row: &AnyRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            account: row.try_get("account")?,
+            origin: row.try_get("origin")?,
+            read_only: row.try_get::<i64, _>("read_only")? != 0,
+            created_at: row.try_get("created_at")?,
+            hash: row.try_get("hash")?,
+        })
+    }
+}
+
 const ACCOUNT_COLUMNS: &str = "name, asset_count, asset_bytes, quota_assets, quota_bytes";
-const KEY_COLUMNS: &str = "id, account, origin, read_only, created_at, hash";
+// The driver for both databases reads no booleans of SQLite.
+const KEY_COLUMNS: &str =
+    "id, account, origin, CASE WHEN read_only THEN 1 ELSE 0 END AS read_only, created_at, hash";
 /// Hex digits of a hash that the database compares; the rest is compared here, in constant time.
 const LOOKUP_DIGITS: usize = 16;
 
@@ -133,7 +148,7 @@ impl Store {
     /// When the database fails.
     pub async fn account(&self, name: &str) -> Result<Option<AccountRecord>> {
         let sql = format!("SELECT {ACCOUNT_COLUMNS} FROM account WHERE name = $1");
-        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(name).fetch_optional(self.db.readers()).await?)
+        Ok(sqlx::query_as(AssertSqlSafe(sql)).bind(name).fetch_optional(self.db.readers()).await?)
     }
 
     /// Every account, by name.
@@ -142,7 +157,7 @@ impl Store {
     /// When the database fails.
     pub async fn accounts(&self) -> Result<Vec<AccountRecord>> {
         let sql = format!("SELECT {ACCOUNT_COLUMNS} FROM account ORDER BY name");
-        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(self.db.readers()).await?)
+        Ok(sqlx::query_as(AssertSqlSafe(sql)).fetch_all(self.db.readers()).await?)
     }
 
     /// Sets what an account may hold from now on; `None` for no bound. What it holds already stays. False if there is
@@ -152,16 +167,16 @@ impl Store {
     /// When the database fails.
     pub async fn set_quota(&self, name: &str, assets: Option<u64>, bytes: Option<u64>) -> Result<bool> {
         let bound = |bound: Option<u64>| bound.map(|bound| i64::try_from(bound).unwrap_or(i64::MAX));
-        let mut tx = self.db.write().await?;
-        let changed = sqlx::query("UPDATE account SET quota_assets = $2, quota_bytes = $3 WHERE name = $1")
-            .bind(name)
-            .bind(bound(assets))
-            .bind(bound(bytes))
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-        tx.commit().await?;
-        Ok(changed > 0)
+        transaction!(self.db, |tx| {
+            let changed =
+                sqlx::query("UPDATE account SET quota_assets = $2, quota_bytes = $3 WHERE name = $1")
+                    .bind(name)
+                    .bind(bound(assets))
+                    .bind(bound(bytes))
+                    .execute(tx)
+                    .await?;
+            Ok(changed.rows_affected() > 0)
+        })
     }
 
     /// Gives the account a key, making the account if it is new. Giving the same key twice changes its account.
@@ -176,38 +191,27 @@ impl Store {
         read_only: bool,
         now_ms: i64,
     ) -> Result<KeyRecord> {
-        let hash = key.hash();
-        let mut tx = self.db.write().await?;
-        sqlx::query("INSERT INTO account (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
-            .bind(account)
-            .bind(now_ms)
-            .execute(&mut *tx)
-            .await?;
-        let record = sqlx::query_as::<_, KeyRecord>(sqlx::AssertSqlSafe(format!(
-            "INSERT INTO api_key (id, account, hash, origin, read_only, created_at) VALUES ($1, $2, $3, $4, $5, $6)
-             ON CONFLICT (hash) DO UPDATE SET account = $2, origin = $4, read_only = $5 RETURNING {KEY_COLUMNS}"
-        )))
-        .bind(hash.get(..12))
-        .bind(account)
-        .bind(&hash)
-        .bind(origin.as_str())
-        .bind(read_only)
-        .bind(now_ms)
-        .fetch_one(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(record)
+        transaction!(self.db, |tx| { add_key(tx, account, key, origin, read_only, now_ms).await })
     }
 
-    /// Ends every key of the origin: a key that is no longer configured no longer opens anything.
+    /// Makes a key of the account the configured one, and no other: a key that is no longer configured no longer opens
+    /// anything. At once, since other nodes answer callers meanwhile.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn end_keys(&self, origin: KeyOrigin) -> Result<()> {
-        let mut tx = self.db.write().await?;
-        sqlx::query("DELETE FROM api_key WHERE origin = $1").bind(origin.as_str()).execute(&mut *tx).await?;
-        tx.commit().await?;
-        Ok(())
+    pub async fn configure_key(&self, account: &str, key: Option<&ApiKey>, now_ms: i64) -> Result<()> {
+        let origin = KeyOrigin::Configured;
+        transaction!(self.db, |tx| {
+            sqlx::query("DELETE FROM api_key WHERE origin = $1 AND hash <> $2")
+                .bind(origin.as_str())
+                .bind(key.map_or(String::new(), ApiKey::hash))
+                .execute(&mut *tx)
+                .await?;
+            if let Some(key) = key {
+                add_key(tx, account, key, origin, false, now_ms).await?;
+            }
+            Ok(())
+        })
     }
 
     /// Ends one key; false if there is none of this id.
@@ -215,14 +219,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn revoke_key(&self, id: &str) -> Result<bool> {
-        let mut tx = self.db.write().await?;
-        let ended = sqlx::query("DELETE FROM api_key WHERE id = $1")
-            .bind(id)
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-        tx.commit().await?;
-        Ok(ended > 0)
+        transaction!(self.db, |tx| {
+            let ended = sqlx::query("DELETE FROM api_key WHERE id = $1").bind(id).execute(tx).await?;
+            Ok(ended.rows_affected() > 0)
+        })
     }
 
     /// Every key, oldest first.
@@ -231,7 +231,7 @@ impl Store {
     /// When the database fails.
     pub async fn keys(&self) -> Result<Vec<KeyRecord>> {
         let sql = format!("SELECT {KEY_COLUMNS} FROM api_key ORDER BY created_at, id");
-        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(self.db.readers()).await?)
+        Ok(sqlx::query_as(AssertSqlSafe(sql)).fetch_all(self.db.readers()).await?)
     }
 
     /// The record of a key a caller presents. The time taken tells nothing about a key's text: it is hashed
@@ -242,10 +242,39 @@ impl Store {
     pub async fn find_key(&self, key: &ApiKey) -> Result<Option<KeyRecord>> {
         let hash = key.hash();
         let sql = format!("SELECT {KEY_COLUMNS} FROM api_key WHERE hash >= $1 AND hash < $1 || 'g'");
-        let candidates: Vec<KeyRecord> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        let candidates: Vec<KeyRecord> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(hash.get(..LOOKUP_DIGITS))
             .fetch_all(self.db.readers())
             .await?;
         Ok(candidates.into_iter().find(|record| record.hash.as_bytes().ct_eq(hash.as_bytes()).into()))
     }
+}
+
+async fn add_key(
+    tx: &mut AnyConnection,
+    account: &str,
+    key: &ApiKey,
+    origin: KeyOrigin,
+    read_only: bool,
+    now_ms: i64,
+) -> Result<KeyRecord> {
+    let hash = key.hash();
+    sqlx::query("INSERT INTO account (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
+        .bind(account)
+        .bind(now_ms)
+        .execute(&mut *tx)
+        .await?;
+    let sql = format!(
+        "INSERT INTO api_key (id, account, hash, origin, read_only, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (hash) DO UPDATE SET account = $2, origin = $4, read_only = $5 RETURNING {KEY_COLUMNS}"
+    );
+    Ok(sqlx::query_as(AssertSqlSafe(sql))
+        .bind(hash.get(..12))
+        .bind(account)
+        .bind(&hash)
+        .bind(origin.as_str())
+        .bind(read_only)
+        .bind(now_ms)
+        .fetch_one(tx)
+        .await?)
 }

@@ -1,21 +1,56 @@
 //! A file being written: reading from the network and writing to the disk overlap, the hash comes with it.
 
-use std::{fs::File, io, os::unix::fs::FileExt};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use tokio::task::JoinHandle;
 
 use crate::error::{During, Result};
 
-/// Bytes gathered before they go to the disk in one piece. Two such batches (one being written, one being filled) are
+/// The most bytes gathered before they go to the disk in one piece. Two such batches (one being written, one being filled) are
 /// all the memory an upload takes.
 pub(crate) const BATCH: usize = 256 * 1024;
+/// Where many write at once, each gathers less: what all of them fill together is this, as long as that leaves each the least.
+const ALL: usize = 3 << 20;
+const LEAST: usize = 64 * 1024;
+
+/// Who writes now.
+static WRITING: AtomicUsize = AtomicUsize::new(0);
+
+#[derive(Debug)]
+struct Counted;
+
+impl Counted {
+    fn one() -> Self {
+        WRITING.fetch_add(1, Relaxed);
+        Self
+    }
+
+    /// Bytes of the next batch.
+    fn batch() -> usize {
+        (ALL / WRITING.load(Relaxed).max(1)).clamp(LEAST, BATCH)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        WRITING.fetch_sub(1, Relaxed);
+    }
+}
 
 /// Takes bytes one after the other, from an offset of a file on.
 #[derive(Debug)]
 pub(crate) struct Appender {
     /// Copied together, so that a client that sends byte by byte takes no more memory than any other.
     batch: Vec<u8>,
+    /// Bytes at which it is written.
+    full: usize,
     disk: Disk,
+    _counted: Counted,
 }
 
 /// Where the file handle is: here, or with a write under way.
@@ -69,7 +104,8 @@ impl Appender {
         size: u64,
     ) -> Self {
         let writer = Writer { file, held, hasher, offset, size, spare: Vec::new() };
-        Self { batch: Vec::new(), disk: Disk::Idle(writer) }
+        let counted = Counted::one();
+        Self { batch: Vec::new(), full: Counted::batch(), disk: Disk::Idle(writer), _counted: counted }
     }
 
     /// Takes the next bytes. Waits only when the disk is a whole batch behind.
@@ -78,11 +114,11 @@ impl Appender {
     /// When a write failed, this one's or an earlier one's.
     pub(crate) async fn push(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
-            let room = BATCH.saturating_sub(self.batch.len());
+            let room = self.full.saturating_sub(self.batch.len());
             let (fits, rest) = bytes.split_at(bytes.len().min(room));
             self.make_room(fits.len());
             self.batch.extend_from_slice(fits);
-            if self.batch.len() >= BATCH {
+            if self.batch.len() >= self.full {
                 self.write_batch().await?;
             }
             bytes = rest;
@@ -94,14 +130,19 @@ impl Appender {
     fn make_room(&mut self, more: usize) {
         let (len, capacity) = (self.batch.len(), self.batch.capacity());
         if len + more > capacity {
-            self.batch.reserve_exact((capacity * 2).clamp(len + more, BATCH) - len);
+            self.batch.reserve_exact((capacity * 2).clamp(len + more, self.full) - len);
         }
     }
 
     async fn write_batch(&mut self) -> Result<()> {
         let mut writer = self.writer().await?;
         // The one that was written is the next one to be filled.
-        let batch = std::mem::replace(&mut self.batch, std::mem::take(&mut writer.spare));
+        let mut spare = std::mem::take(&mut writer.spare);
+        self.full = Counted::batch();
+        if spare.capacity() > self.full {
+            spare = Vec::new();
+        }
+        let batch = std::mem::replace(&mut self.batch, spare);
         self.disk = Disk::Writing(tokio::task::spawn_blocking(move || writer.write(batch)));
         Ok(())
     }

@@ -8,11 +8,12 @@ use crate::{
     assets::{self, become_failed, become_ready},
     blobs::{BlobKey, blocking},
     early::remove_of_earlier_attempts,
-    error::{During, Result},
+    error::{During, Error, Result},
     idempotency::{self, Receipt},
     imports, jobs,
     publish::push_wanted,
     staging::StagingFile,
+    writer::transaction,
 };
 
 impl Store {
@@ -31,16 +32,13 @@ impl Store {
         // The file first: the job may begin the moment its row is there. A crash in between leaves a file without a row,
         // which the next start removes.
         import.received = self.blobs.keep_staged(staged, asset.id).await?;
-        let recorded = async {
-            let mut tx = self.db.write().await?;
-            idempotency::insert(&mut tx, &asset.account, receipt, asset.created_at).await?;
-            assets::insert(&mut tx, asset).await?;
-            imports::insert(&mut tx, asset.id, &import).await?;
-            jobs::push(&mut tx, asset.id, JobKind::Import, asset.created_at).await?;
-            Ok(tx.commit().await?)
-        };
-        let recorded: Result<()> = recorded.await;
-        if recorded.is_err()
+        let recorded = transaction!(self.db, |tx| {
+            idempotency::insert(tx, &asset.account, receipt, asset.created_at).await?;
+            assets::insert(tx, asset).await?;
+            imports::insert(tx, asset.id, &import).await?;
+            jobs::push(tx, asset.id, JobKind::Import, asset.created_at).await
+        });
+        if recorded.as_ref().is_err_and(Error::is_certain)
             && let Err(second) = self.blobs.remove(BlobKey::Incoming(asset.id)).await
         {
             tracing::error!(asset = %asset.id, error = %second, "could not take back an import; the next start will");
@@ -72,7 +70,8 @@ impl Store {
             self.record_arrived(job, asset, early.as_ref(), now_ms).await
         };
         let recorded = recorded.await;
-        if matches!(recorded, Ok(true)) {
+        // Where nobody knows, the job's next attempt will, or there is none because this one was the last.
+        if matches!(recorded, Ok(true)) || recorded.as_ref().is_err_and(|error| !error.is_certain()) {
             return recorded;
         }
         if let Some((_, folder)) = early {
@@ -94,21 +93,21 @@ impl Store {
         early: Option<&(&EarlyDerivative, String)>,
         now_ms: i64,
     ) -> Result<bool> {
-        let mut tx = self.db.write().await?;
-        if !jobs::end(&mut tx, job).await? {
-            return Ok(false);
-        }
-        become_ready(&mut tx, asset, now_ms).await?;
-        if let Some((early, folder)) = early {
-            early.record(&mut tx, asset.id, folder, now_ms).await?;
-        }
-        push_wanted(&mut tx, asset, now_ms).await?;
-        sqlx::query("DELETE FROM import WHERE asset_id = $1")
-            .bind(asset.id.to_string())
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(true)
+        transaction!(self.db, |tx| {
+            if !jobs::end(tx, job).await? {
+                return Ok(false);
+            }
+            become_ready(tx, asset, now_ms).await?;
+            if let Some((early, folder)) = early {
+                early.record(tx, asset.id, folder, now_ms).await?;
+            }
+            push_wanted(tx, asset, now_ms).await?;
+            sqlx::query("DELETE FROM import WHERE asset_id = $1")
+                .bind(asset.id.to_string())
+                .execute(tx)
+                .await?;
+            Ok(true)
+        })
     }
 
     /// Ends an arriving asset as failed, and its job with it; its bytes go. False when the job is no longer the worker's.
@@ -116,14 +115,17 @@ impl Store {
     /// # Errors
     /// When the database or the folder fails.
     pub async fn refuse_arrived(&self, job: &JobRecord, error: &AssetError, now_ms: i64) -> Result<bool> {
-        let mut tx = self.db.write().await?;
-        if !jobs::end(&mut tx, job).await? {
-            return Ok(false);
+        let refused = transaction!(self.db, |tx| {
+            if !jobs::end(tx, job).await? {
+                return Ok(false);
+            }
+            become_failed(tx, job.asset_id, error, now_ms).await?;
+            Ok(true)
+        })?;
+        if refused {
+            self.remove_failed(job.asset_id).await?;
         }
-        become_failed(&mut tx, job.asset_id, error, now_ms).await?;
-        tx.commit().await?;
-        self.remove_failed(job.asset_id).await?;
-        Ok(true)
+        Ok(refused)
     }
 
     /// Bytes that the account's arriving assets will have, as far as it is known.
@@ -132,11 +134,12 @@ impl Store {
     /// When the database fails.
     pub async fn arriving_bytes(&self, account: &str) -> Result<u64> {
         let bytes: i64 = sqlx::query_scalar(
-            "SELECT COALESCE((SELECT SUM(total_size) FROM upload_session JOIN asset ON asset.id = asset_id
-                              WHERE upload_session.account = $1 AND upload_session.status IN ('active', 'completed')
-                                AND asset.status = 'processing'), 0)
-                  + COALESCE((SELECT SUM(MAX(COALESCE(total, 0), received)) FROM import
-                              JOIN asset ON asset.id = asset_id WHERE asset.account = $1), 0)",
+            "SELECT CAST(
+                 COALESCE((SELECT SUM(total_size) FROM upload_session JOIN asset ON asset.id = asset_id
+                           WHERE upload_session.account = $1 AND upload_session.status IN ('active', 'completed')
+                             AND asset.status = 'processing'), 0)
+               + COALESCE((SELECT SUM(CASE WHEN total > received THEN total ELSE received END) FROM import
+                           JOIN asset ON asset.id = asset_id WHERE asset.account = $1), 0) AS BIGINT)",
         )
         .bind(account)
         .fetch_one(self.db.readers())

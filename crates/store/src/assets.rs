@@ -5,13 +5,14 @@ use reelhouse_api::{
     UserMetadata,
 };
 use serde::Serialize;
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 use crate::{
     Store,
+    dialect::{self, or_no_number},
     error::{Error, Result},
     events,
-    fold::{account_shard, fold},
+    fold::fold,
 };
 
 /// An asset as it is remembered.
@@ -165,8 +166,8 @@ impl Store {
 }
 
 /// Writes the row of a new asset, makes its name searchable and counts it against the account's quota. One that is ready
-/// is an event.
-pub(crate) async fn insert(tx: &mut SqliteConnection, asset: &AssetRecord) -> Result<()> {
+/// is an event: returns whether someone wants to be told.
+pub(crate) async fn insert(tx: &mut AnyConnection, asset: &AssetRecord) -> Result<bool> {
     let AssetRecord {
         id,
         account,
@@ -194,7 +195,7 @@ pub(crate) async fn insert(tx: &mut SqliteConnection, asset: &AssetRecord) -> Re
     sqlx::query(
         "INSERT INTO asset (seq, id, account, method, status, kind, filename, file_type, size, duration, blake3,
                             created_at, hls_status, thumbnail_status, user_metadata, technical_metadata, filename_folded)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULLIF($10, -1.0), $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind(id.seq())
     .bind(id.to_string())
@@ -205,7 +206,7 @@ pub(crate) async fn insert(tx: &mut SqliteConnection, asset: &AssetRecord) -> Re
     .bind(filename)
     .bind(file_type)
     .bind(size)
-    .bind(duration)
+    .bind(or_no_number(*duration))
     .bind(blake3)
     .bind(created_at)
     .bind(hls_status.map(RenditionStatus::as_str))
@@ -215,16 +216,12 @@ pub(crate) async fn insert(tx: &mut SqliteConnection, asset: &AssetRecord) -> Re
     .bind(&folded)
     .execute(&mut *tx)
     .await?;
-    sqlx::query("INSERT INTO asset_search (rowid, account_shard, filename_folded) VALUES ($1, $2, $3)")
-        .bind(id.seq())
-        .bind(account_shard(account))
-        .bind(&folded)
-        .execute(&mut *tx)
-        .await?;
-    if count(tx, account, 1, size.unwrap_or(0)).await? {
+    dialect::index_name(tx, *id, account, &folded).await?;
+    let is_told = count(tx, account, 1, size.unwrap_or(0)).await?;
+    if is_told {
         events::record(tx, account, *id, events::of_new(asset), *created_at).await?;
     }
-    Ok(())
+    Ok(is_told)
 }
 
 /// As a column keeps it.
@@ -234,7 +231,7 @@ pub(crate) fn json<T: Serialize>(asset: AssetId, value: Option<&T>) -> Result<Op
 }
 
 /// Counts what an account holds more, within its quota. Returns whether it has webhooks.
-async fn count(tx: &mut SqliteConnection, account: &str, assets: i64, bytes: i64) -> Result<bool> {
+async fn count(tx: &mut AnyConnection, account: &str, assets: i64, bytes: i64) -> Result<bool> {
     let webhooks: Option<i64> = sqlx::query_scalar(
         "UPDATE account SET asset_count = asset_count + $2, asset_bytes = asset_bytes + $3
          WHERE name = $1 AND (quota_assets IS NULL OR asset_count + $2 <= quota_assets)
@@ -250,7 +247,7 @@ async fn count(tx: &mut SqliteConnection, account: &str, assets: i64, bytes: i64
 }
 
 /// What was arriving is here and was looked at: the row says all that is known now, and its bytes count.
-pub(crate) async fn become_ready(tx: &mut SqliteConnection, asset: &AssetRecord, now_ms: i64) -> Result<()> {
+pub(crate) async fn become_ready(tx: &mut AnyConnection, asset: &AssetRecord, now_ms: i64) -> Result<()> {
     let AssetRecord {
         id,
         account,
@@ -274,7 +271,7 @@ pub(crate) async fn become_ready(tx: &mut SqliteConnection, asset: &AssetRecord,
     } = asset;
     let size = size.map(|size| i64::try_from(size).unwrap_or(i64::MAX));
     sqlx::query(
-        "UPDATE asset SET status = 'ready', kind = $2, file_type = $3, size = $4, duration = $5, blake3 = $6,
+        "UPDATE asset SET status = 'ready', kind = $2, file_type = $3, size = $4, duration = NULLIF($5, -1.0), blake3 = $6,
                           hls_status = $7, thumbnail_status = $8, technical_metadata = $9
          WHERE id = $1 AND status = 'processing'",
     )
@@ -282,7 +279,7 @@ pub(crate) async fn become_ready(tx: &mut SqliteConnection, asset: &AssetRecord,
     .bind(kind.map(MediaKind::as_str))
     .bind(file_type)
     .bind(size)
-    .bind(duration)
+    .bind(or_no_number(*duration))
     .bind(blake3)
     .bind(hls_status.map(RenditionStatus::as_str))
     .bind(thumbnail_status.map(RenditionStatus::as_str))
@@ -297,7 +294,7 @@ pub(crate) async fn become_ready(tx: &mut SqliteConnection, asset: &AssetRecord,
 
 /// What was arriving will not be an asset: the row says why. Nothing that was asked of it will be.
 pub(crate) async fn become_failed(
-    tx: &mut SqliteConnection,
+    tx: &mut AnyConnection,
     id: AssetId,
     error: &AssetError,
     now_ms: i64,

@@ -7,6 +7,7 @@ use std::{
 };
 
 use reelhouse_api::AssetId;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 
 use crate::{
     error::{During, Error, Result},
@@ -108,6 +109,9 @@ impl Blobs {
     /// When it is there and cannot be opened.
     pub async fn open_file(&self, key: &BlobKey) -> Result<Option<File>> {
         let path = self.path(key);
+        if let Some(file) = open_if_cached(&path) {
+            return Ok(Some(file));
+        }
         blocking(move || match File::open(path) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -266,6 +270,12 @@ impl Blobs {
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
+}
+
+/// Opens a file whose name the system has in memory; `None` when that is not sure without waiting.
+fn open_if_cached(path: &Path) -> Option<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED).ok().map(File::from)
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {

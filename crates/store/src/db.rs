@@ -1,98 +1,173 @@
-use std::{path::Path, time::Duration};
+use std::{fmt, path::Path, time::Duration};
 
-use sqlx::{
-    Row, Sqlite, SqlitePool, Transaction,
-    migrate::Migrator,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
+use sqlx::{Any, AnyPool, Executor, Transaction, any::AnyPoolOptions, migrate::Migrator};
 
 use crate::{
+    dialect::{self, Dialect},
     error::{Error, Result},
-    group::{self, Group},
+    group::Group,
+    writer::{Attempts, Writer},
 };
 
-static MIGRATOR: Migrator = sqlx::migrate!();
+static SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
 
-/// SQLite as it is used here: one writer whose commits are flushed, several readers that never wait for it (WAL).
+/// Where rows are kept.
+#[derive(Clone, Default)]
+pub enum Database {
+    /// In the data folder: SQLite.
+    #[default]
+    Folder,
+    /// In Postgres, by its URL.
+    Postgres(String),
+}
+
+impl Database {
+    /// What a setting says: a URL of Postgres, or nothing for the data folder.
+    ///
+    /// # Errors
+    /// [`Error::DatabaseUrl`] for anything else.
+    pub fn parse(url: &str) -> Result<Self> {
+        if url.is_empty() {
+            return Ok(Self::Folder);
+        }
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(Error::DatabaseUrl("it does not begin with postgres://".to_owned()));
+        }
+        match url.parse::<sqlx::postgres::PgConnectOptions>() {
+            Ok(_) => Ok(Self::Postgres(url.to_owned())),
+            // Without the URL, which may hold a password.
+            Err(error) => Err(Error::DatabaseUrl(error.to_string())),
+        }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Folder => "Folder",
+            Self::Postgres(_) => "Postgres(…)",
+        })
+    }
+}
+
+/// The connections to a database.
+///
+/// SQLite has one that writes, whose commits are flushed, and several that read and never wait for it (WAL). Postgres has
+/// several of each.
 #[derive(Debug)]
 pub(crate) struct Db {
-    writer: SqlitePool,
+    dialect: Dialect,
+    writer: Writer,
     group: Group,
-    readers: SqlitePool,
+    readers: AnyPool,
 }
 
 impl Db {
-    pub(crate) async fn open(path: &Path) -> Result<Self> {
-        let db = Self::connect(path, true).await?;
+    /// Migrates what is there, or makes what is not.
+    pub(crate) async fn open(database: &Database, folder: &Path) -> Result<Self> {
+        let db = Self::connect(database, folder, true).await?;
         db.refuse_newer_schema().await?;
-        MIGRATOR.run(&db.writer).await?;
+        db.migrations().run(db.writer.pool()).await?;
+        db.index_names().await;
         Ok(db)
     }
 
-    pub(crate) async fn attach(path: &Path) -> Result<Self> {
-        let db = Self::connect(path, false).await?;
+    /// Lets Postgres find filenames by their trigrams, where it can be brought to: without it, searches walk.
+    async fn index_names(&self) {
+        if self.dialect == Dialect::Postgres
+            && let Err(error) = self.make_index_of_names().await
+        {
+            tracing::warn!(%error, "no index of filenames: searches by filename will walk (is pg_trgm installed?)");
+        }
+    }
+
+    async fn make_index_of_names(&self) -> sqlx::Result<()> {
+        let there: Option<i64> =
+            sqlx::query_scalar(dialect::HAS_INDEX_OF_NAMES).fetch_optional(self.writer.pool()).await?;
+        if there.is_none() {
+            for statement in dialect::INDEX_OF_NAMES {
+                sqlx::query(statement).execute(self.writer.pool()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses what is not of this program's schema.
+    pub(crate) async fn attach(database: &Database, folder: &Path) -> Result<Self> {
+        let db = Self::connect(database, folder, false).await?;
         match db.refuse_newer_schema().await? {
-            found if found < newest_known() => Err(Error::SchemaOlder),
+            found if found < db.newest_known() => Err(Error::SchemaOlder),
             _ => Ok(db),
         }
     }
 
-    async fn connect(path: &Path, create: bool) -> Result<Self> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(create)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            // Another process (keys, doctor) may hold the write lock for a moment.
-            .busy_timeout(Duration::from_secs(10));
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .acquire_timeout(Duration::from_secs(60))
-            .connect_with(options.clone())
-            .await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(4)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_lazy_with(options.pragma("query_only", "on"));
-        Ok(Self { group: Group::start(writer.clone()), writer, readers })
+    async fn connect(database: &Database, folder: &Path, create: bool) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        let (dialect, writer, readers) = match database {
+            Database::Folder => {
+                let (writer, readers) = sqlite(&file(folder), create).await?;
+                (Dialect::Sqlite, writer, readers)
+            }
+            Database::Postgres(url) => {
+                let (writer, readers) = postgres(url).await?;
+                (Dialect::Postgres, writer, readers)
+            }
+        };
+        let writer = Writer::new(writer, dialect);
+        Ok(Self { dialect, group: Group::start(writer.clone()), writer, readers })
     }
 
     /// Returns the version found, 0 for an empty database.
     async fn refuse_newer_schema(&self) -> Result<i64> {
-        let migrated: Option<String> =
-            sqlx::query_scalar("SELECT name FROM sqlite_master WHERE name = '_sqlx_migrations'")
-                .fetch_optional(&self.writer)
-                .await?;
+        let migrated: Option<i64> =
+            sqlx::query_scalar(self.dialect.migrations_table()).fetch_optional(self.writer.pool()).await?;
         if migrated.is_none() {
             return Ok(0);
         }
-        let found: i64 = sqlx::query("SELECT COALESCE(MAX(version), 0) AS version FROM _sqlx_migrations")
-            .fetch_one(&self.writer)
-            .await?
-            .get("version");
-        match newest_known() {
+        let found: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations")
+            .fetch_one(self.writer.pool())
+            .await?;
+        match self.newest_known() {
             known if found > known => Err(Error::SchemaNewer { found, known }),
             _ => Ok(found),
         }
     }
 
-    /// For reading. Sees every commit made before it is asked.
-    pub(crate) fn readers(&self) -> &SqlitePool {
+    fn migrations(&self) -> &'static Migrator {
+        match self.dialect {
+            Dialect::Sqlite => &SQLITE,
+            Dialect::Postgres => &POSTGRES,
+        }
+    }
+
+    /// The version of this program's schema.
+    pub(crate) fn newest_known(&self) -> i64 {
+        self.migrations().iter().map(|migration| migration.version).max().unwrap_or(0)
+    }
+
+    /// For reading, statement by statement. Sees every commit made before it is asked.
+    pub(crate) fn readers(&self) -> &AnyPool {
         &self.readers
     }
 
-    /// The one transaction that writes.
-    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>> {
-        group::begin(&self.writer).await
+    /// For several statements that see the same rows.
+    pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Any>> {
+        Ok(self.readers.begin_with(self.dialect.begin_snapshot()).await?)
+    }
+
+    /// For [`transaction!`](crate::writer::transaction).
+    pub(crate) fn attempts(&self) -> Attempts<'_> {
+        self.writer.attempts()
     }
 
     /// For what many do at the same time: their commits are one.
     pub(crate) fn group(&self) -> &Group {
         &self.group
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
@@ -101,33 +176,116 @@ impl Db {
     }
 }
 
-fn newest_known() -> i64 {
-    MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0)
+/// SQLite's file in a data folder.
+pub(crate) fn file(folder: &Path) -> std::path::PathBuf {
+    folder.join("reelhouse.db")
+}
+
+/// One connection that writes, and several that read.
+async fn sqlite(path: &Path, create: bool) -> Result<(AnyPool, AnyPool)> {
+    let mode = if create { "rwc" } else { "rw" };
+    let url = format!("sqlite://{}?mode={mode}", percent_encoded(path));
+    let pool = |connections, query_only: &'static str| {
+        AnyPoolOptions::new()
+            .max_connections(connections)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(Duration::from_secs(60))
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    // The wait first: another process (keys, doctor) may hold the write lock for a moment.
+                    connection.execute("PRAGMA busy_timeout = 10000").await?;
+                    connection
+                        .execute(
+                            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
+                        )
+                        .await?;
+                    connection.execute(query_only).await?;
+                    Ok(())
+                })
+            })
+    };
+    let writer = pool(1, "PRAGMA query_only = OFF").connect(&url).await?;
+    Ok((writer, pool(4, "PRAGMA query_only = ON").connect_lazy(&url)?))
+}
+
+/// As much of a path as a URL may not hold as it is.
+fn percent_encoded(path: &Path) -> String {
+    use fmt::Write;
+    path.to_string_lossy().bytes().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = match byte {
+            b'/' | b'-' | b'_' | b'.' | b'~' => write!(text, "{}", char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => write!(text, "{}", char::from(byte)),
+            _ => write!(text, "%{byte:02X}"),
+        };
+        text
+    })
+}
+
+/// Connections to Postgres of one process, each for writing and for reading. A server takes 100 from all together, if it is
+/// not told otherwise.
+const CONNECTIONS: u32 = 8;
+
+async fn postgres(url: &str) -> Result<(AnyPool, AnyPool)> {
+    let pool = |patience: Duration, session: &'static str| {
+        AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(patience).after_connect(
+            move |connection, _| {
+                Box::pin(async move {
+                    connection.execute(session).await?;
+                    Ok(())
+                })
+            },
+        )
+    };
+    // Who writes waits for the database; who reads is told that it is away. A scan of a whole table would make a transaction
+    // conflict with every other that writes there.
+    let writer = pool(
+        Duration::from_secs(10),
+        "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'; SET enable_seqscan = off",
+    );
+    let readers = pool(Duration::from_secs(3), "SET statement_timeout = '60s'");
+    Ok((writer.connect(url).await?, readers.connect_lazy(url)?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::writer::transaction;
 
     #[tokio::test]
     async fn a_full_database_can_be_written_again_once_there_is_room() {
         let folder = tempfile::TempDir::new().unwrap();
-        let db = Db::open(&folder.path().join("db")).await.unwrap();
+        let db = Db::open(&Database::Folder, folder.path()).await.unwrap();
         let insert = "INSERT INTO secret (name, value) VALUES ($1, hex(zeroblob(10000)))";
-        let mut tx = db.write().await.unwrap();
-        // Full, as far as this connection is concerned.
-        sqlx::query("PRAGMA max_page_count = 1").execute(&mut *tx).await.unwrap();
-        let mut full = Ok(());
-        for n in 0..1000 {
-            full = sqlx::query(insert).bind(format!("{n}")).execute(&mut *tx).await.map(drop);
-            if full.is_err() {
-                break;
+        let full: Result<()> = transaction!(db, |tx| {
+            // Full, as far as this connection is concerned.
+            sqlx::query("PRAGMA max_page_count = 1").execute(&mut *tx).await?;
+            for n in 0..1000 {
+                sqlx::query(insert).bind(format!("{n}")).execute(&mut *tx).await?;
             }
-        }
+            Ok(())
+        });
         assert!(full.unwrap_err().to_string().contains("full"));
-        drop(tx);
-        let mut tx = db.write().await.unwrap();
-        sqlx::query(insert).bind("after").execute(&mut *tx).await.unwrap();
-        tx.commit().await.unwrap();
+        transaction!(db, |tx| {
+            sqlx::query(insert).bind("after").execute(&mut *tx).await?;
+            Ok(())
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_folder_may_have_any_name() {
+        assert_eq!(percent_encoded(Path::new("/a b/ü?#%.db")), "/a%20b/%C3%BC%3F%23%25.db");
+    }
+
+    #[test]
+    fn a_database_is_a_url_of_postgres_or_none() {
+        assert!(matches!(Database::parse(""), Ok(Database::Folder)));
+        assert!(matches!(Database::parse("postgres://u:p@h/d?sslmode=require"), Ok(Database::Postgres(_))));
+        for bad in ["mysql://h/d", "h", "postgres://h:x/d"] {
+            let error = Database::parse(bad).unwrap_err().to_string();
+            assert!(error.starts_with("REELHOUSE_DATABASE_URL: "), "{error}");
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! What webhooks are told, and how it went: leased and fenced like jobs, in order within a webhook's asset.
 
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::{AnyConnection, AssertSqlSafe};
 
-use crate::{Store, WebhookRecord, error::Result, webhooks};
+use crate::{Store, WebhookRecord, error::Result, webhooks, writer::transaction};
 
 /// One message to one webhook.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -78,24 +78,25 @@ impl Store {
         now_ms: i64,
         lease_ms: i64,
     ) -> Result<Vec<DeliveryRecord>> {
-        let mut tx = self.db.write().await?;
+        let skip_claimed = self.db.dialect().skip_claimed();
         let sql = format!(
-            "UPDATE webhook_delivery SET state = 'sending', sender = $4, lease_until = $5, token = token + 1
-             WHERE state = 'waiting' AND id IN (
-                 SELECT id FROM webhook_delivery WHERE state = 'waiting' AND webhook_id = $1 AND run_at <= $2
-                 ORDER BY run_at, id LIMIT $3)
+            // Materialized: Postgres may evaluate a subquery more than once, and claim more each time.
+            "WITH next AS MATERIALIZED (
+                 SELECT id FROM webhook_delivery AS due WHERE state = 'waiting' AND webhook_id = $1 AND run_at <= $2
+                 ORDER BY run_at, id LIMIT $3{skip_claimed})
+             UPDATE webhook_delivery SET state = 'sending', sender = $4, lease_until = $5, token = token + 1
+             WHERE state = 'waiting' AND id IN (SELECT id FROM next)
              RETURNING {COLUMNS}"
         );
-        let claimed = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(webhook)
-            .bind(now_ms)
-            .bind(i64::from(most))
-            .bind(sender)
-            .bind(now_ms.saturating_add(lease_ms))
-            .fetch_all(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(claimed)
+        transaction!(self.db, |tx| {
+            let claimed = sqlx::query_as(AssertSqlSafe(sql.as_str()))
+                .bind(webhook)
+                .bind(now_ms)
+                .bind(i64::from(most))
+                .bind(sender)
+                .bind(now_ms.saturating_add(lease_ms));
+            Ok(claimed.fetch_all(tx).await?)
+        })
     }
 
     /// Notes what an attempt came to: the status it was answered with, or why there was none. False when the delivery is
@@ -116,8 +117,8 @@ impl Store {
             Outcome::Retry(at) => ("waiting", at),
             Outcome::Dead | Outcome::Gone => ("dead", now_ms),
         };
-        let mut tx = self.db.write().await?;
-        let noted = sqlx::query(
+        transaction!(self.db, |tx| {
+            let noted = sqlx::query(
             "UPDATE webhook_delivery SET state = $3, run_at = $4, attempts = attempts + 1, attempted_at = $5, status = $6,
                                          error = $7, sender = NULL, lease_until = NULL
              WHERE id = $1 AND token = $2 AND state = 'sending'",
@@ -132,19 +133,19 @@ impl Store {
         .execute(&mut *tx)
         .await?
         .rows_affected();
-        if noted == 0 {
-            return Ok(false);
-        }
-        match outcome {
-            Outcome::Retry(_) => {}
-            Outcome::Delivered | Outcome::Dead => {
-                let DeliveryRecord { webhook_id, subject, .. } = delivery;
-                unblock(&mut tx, Some((webhook_id, subject)), now_ms).await?;
+            if noted == 0 {
+                return Ok(false);
             }
-            Outcome::Gone => disable(&mut tx, &delivery.webhook_id, now_ms).await?,
-        }
-        tx.commit().await?;
-        Ok(true)
+            match outcome {
+                Outcome::Retry(_) => {}
+                Outcome::Delivered | Outcome::Dead => {
+                    let DeliveryRecord { webhook_id, subject, .. } = delivery;
+                    unblock(tx, Some((webhook_id, subject)), now_ms).await?;
+                }
+                Outcome::Gone => disable(tx, &delivery.webhook_id, now_ms).await?,
+            }
+            Ok(true)
+        })
     }
 
     /// Gives deliveries back unsent and uncounted, whose lease ran out by `now_ms`, or of the senders whose name begins so.
@@ -164,12 +165,13 @@ impl Store {
         if any.is_none() {
             return Ok(());
         }
-        let mut tx = self.db.write().await?;
         let sql = format!(
             "UPDATE webhook_delivery SET state = 'waiting', sender = NULL, lease_until = NULL WHERE {lost}"
         );
-        sqlx::query(AssertSqlSafe(sql)).bind(now_ms).bind(&gone).execute(&mut *tx).await?;
-        Ok(tx.commit().await?)
+        transaction!(self.db, |tx| {
+            sqlx::query(AssertSqlSafe(sql.as_str())).bind(now_ms).bind(&gone).execute(tx).await?;
+            Ok(())
+        })
     }
 
     /// The newest deliveries first, at most so many: of all webhooks or one, all or only those given up.
@@ -214,15 +216,16 @@ impl Store {
             Some(_) => "id = $1 AND state IN ('waiting', 'delivered', 'dead')",
             None => "state = 'dead' AND $1 IS NULL",
         };
-        let mut tx = self.db.write().await?;
         let sql = format!(
             "UPDATE webhook_delivery SET state = 'blocked', run_at = $2, attempts = 0 WHERE {which}
                 AND webhook_id IN (SELECT id FROM webhook WHERE disabled_at IS NULL)"
         );
-        let replayed = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(now_ms).execute(&mut *tx).await?;
-        unblock(&mut tx, None, now_ms).await?;
-        tx.commit().await?;
-        Ok(replayed.rows_affected())
+        transaction!(self.db, |tx| {
+            let replayed =
+                sqlx::query(AssertSqlSafe(sql.as_str())).bind(id).bind(now_ms).execute(&mut *tx).await?;
+            unblock(tx, None, now_ms).await?;
+            Ok(replayed.rows_affected())
+        })
     }
 
     /// Forgets what was delivered before `delivered_ms` or given up before `dead_ms`.
@@ -242,18 +245,19 @@ impl Store {
         if any.is_none() {
             return Ok(());
         }
-        let mut tx = self.db.write().await?;
-        sqlx::query(AssertSqlSafe(format!("DELETE FROM webhook_delivery WHERE {old}")))
-            .bind(delivered_ms)
-            .bind(dead_ms)
-            .execute(&mut *tx)
-            .await?;
-        Ok(tx.commit().await?)
+        transaction!(self.db, |tx| {
+            sqlx::query(AssertSqlSafe(format!("DELETE FROM webhook_delivery WHERE {old}")))
+                .bind(delivered_ms)
+                .bind(dead_ms)
+                .execute(tx)
+                .await?;
+            Ok(())
+        })
     }
 }
 
 /// Lets the first of those go that wait for an earlier one, where none is left: of one webhook's asset, or of all.
-async fn unblock(tx: &mut SqliteConnection, of: Option<(&str, &str)>, now_ms: i64) -> Result<()> {
+async fn unblock(tx: &mut AnyConnection, of: Option<(&str, &str)>, now_ms: i64) -> Result<()> {
     let (webhook, subject) = of.unzip();
     let which = if of.is_some() { "webhook_id = $1 AND subject = $2" } else { "$1 IS NULL AND $2 IS NULL" };
     let sql = format!(
@@ -267,7 +271,7 @@ async fn unblock(tx: &mut SqliteConnection, of: Option<(&str, &str)>, now_ms: i6
     Ok(())
 }
 
-async fn disable(tx: &mut SqliteConnection, webhook: &str, now_ms: i64) -> Result<()> {
+async fn disable(tx: &mut AnyConnection, webhook: &str, now_ms: i64) -> Result<()> {
     let disabled: Option<String> = sqlx::query_scalar(
         "UPDATE webhook SET disabled_at = $2 WHERE id = $1 AND disabled_at IS NULL RETURNING account",
     )

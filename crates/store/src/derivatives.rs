@@ -7,13 +7,14 @@ use std::{
 };
 
 use reelhouse_api::{AssetId, JobKind, RenditionStatus};
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 use crate::{
     JobRecord, Store,
     blobs::{BlobKey, Blobs, blocking},
     error::{During, Error, Result},
     jobs,
+    writer::transaction,
 };
 
 /// What was made of an asset.
@@ -97,6 +98,10 @@ impl Store {
         };
         let bytes = moved.await?;
         let committed = self.commit_derivative(job, bytes, details, now_ms).await;
+        if committed.as_ref().is_err_and(|error| !error.is_certain()) {
+            // The job's next attempt removes one of the two; if there is none, this one has its row.
+            return committed;
+        }
         let stays = matches!(committed, Ok(true));
         // Now only one of them has a row: the old derivative goes, or this one.
         let blobs = self.blobs.clone();
@@ -116,14 +121,14 @@ impl Store {
         details: &str,
         now_ms: i64,
     ) -> Result<bool> {
-        let mut tx = self.db.write().await?;
-        if !jobs::end(&mut tx, job).await? {
-            return Ok(false);
-        }
-        record(&mut tx, (job.asset_id, job.kind), &job.attempt(), bytes, details, now_ms).await?;
-        jobs::show(&mut tx, job.asset_id, job.kind, RenditionStatus::Ready, now_ms).await?;
-        tx.commit().await?;
-        Ok(true)
+        transaction!(self.db, |tx| {
+            if !jobs::end(tx, job).await? {
+                return Ok(false);
+            }
+            record(tx, (job.asset_id, job.kind), &job.attempt(), bytes, details, now_ms).await?;
+            jobs::show(tx, job.asset_id, job.kind, RenditionStatus::Ready, now_ms).await?;
+            Ok(true)
+        })
     }
 
     /// What was made of an asset, if it was. Nothing is found of a deleted asset.
@@ -220,7 +225,7 @@ impl JobRecord {
 
 /// Writes the row of a derivative, whose files are in their place; it takes that of an older one.
 pub(crate) async fn record(
-    tx: &mut SqliteConnection,
+    tx: &mut AnyConnection,
     (asset, kind): (AssetId, JobKind),
     folder: &str,
     bytes: u64,

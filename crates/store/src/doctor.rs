@@ -81,7 +81,7 @@ impl std::fmt::Display for Finding {
                 write!(f, "{}: left by a worker that is gone", path.display())
             }
             Self::CountersDiffer(account) => {
-                write!(f, "account {account}: counters disagree with its assets")
+                write!(f, "account {account}: counters disagree with its assets or webhooks")
             }
             Self::IndexCountersDiffer(index) => {
                 write!(f, "index {index}: counters disagree with what is in it")
@@ -125,7 +125,7 @@ impl Store {
         let blobs = self.blobs.originals()?;
         let staging = self.blobs.staging_files()?;
         let incoming = self.blobs.incoming()?;
-        let intents: BTreeSet<AssetId> = self.pending_intents().await?.into_iter().collect();
+        let intents: BTreeSet<AssetId> = self.intents_before(i64::MAX).await?.into_iter().collect();
         let rows = self.rows().await?;
 
         for asset in &intents {
@@ -267,7 +267,9 @@ impl Store {
                  SELECT account, COUNT(*) AS assets, SUM(COALESCE(size, 0)) AS bytes
                  FROM asset WHERE deleted_at IS NULL GROUP BY account
              ) AS held ON held.account = account.name
-             WHERE asset_count <> COALESCE(held.assets, 0) OR asset_bytes <> COALESCE(held.bytes, 0) ORDER BY name",
+             WHERE asset_count <> COALESCE(held.assets, 0) OR asset_bytes <> COALESCE(held.bytes, 0)
+                OR webhooks <> (SELECT COUNT(*) FROM webhook WHERE webhook.account = account.name AND disabled_at IS NULL)
+             ORDER BY name",
         )
         .fetch_all(self.db.readers())
         .await?;

@@ -4,7 +4,7 @@
 use std::fs;
 
 use reelhouse_api::{AssetId, JobKind};
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 use crate::{
     JobRecord,
@@ -54,7 +54,7 @@ impl EarlyDerivative {
     /// Its row, in the transaction that makes its asset ready.
     pub(crate) async fn record(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut AnyConnection,
         asset: AssetId,
         folder: &str,
         now_ms: i64,

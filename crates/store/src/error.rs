@@ -61,6 +61,15 @@ pub enum Error {
     /// The database.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
+    /// The database was lost during a commit: it was made, or it was not.
+    #[error("the database was lost during a commit: {0}")]
+    InDoubt(sqlx::Error),
+    /// Another node took this publish for dead and took it back.
+    #[error("the upload took too long to be published and was taken back")]
+    TakenBack,
+    /// Not a database that can be used.
+    #[error("REELHOUSE_DATABASE_URL: {0}")]
+    DatabaseUrl(String),
     /// A migration.
     #[error("migration: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -72,6 +81,68 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// Why a transaction that did nothing wrong came to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Setback {
+    /// Another's was first.
+    Conflict,
+    /// The database is away.
+    Loss,
+}
+
+impl Error {
+    /// Whether what failed is sure not to have been done.
+    pub(crate) fn is_certain(&self) -> bool {
+        !matches!(self, Self::InDoubt(_))
+    }
+
+    /// Whether the database cannot be reached right now.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::InDoubt(_)) || self.setback() == Some(Setback::Loss)
+    }
+
+    /// The same, told to another who waited for the same commit.
+    pub(crate) fn for_another(&self) -> Self {
+        match self {
+            Self::InDoubt(error) => Self::InDoubt(said_again(error)),
+            Self::Database(error) => Self::Database(said_again(error)),
+            other => Self::Database(said_again(other)),
+        }
+    }
+
+    pub(crate) fn setback(&self) -> Option<Setback> {
+        match self {
+            Self::Database(error) => setback(error),
+            _ => None,
+        }
+    }
+
+    /// Of a COMMIT: only what the database itself says about the transaction is known.
+    pub(crate) fn of_commit(error: sqlx::Error) -> Self {
+        if setback(&error) == Some(Setback::Loss) { Self::InDoubt(error) } else { Self::Database(error) }
+    }
+}
+
+fn said_again(error: &dyn std::error::Error) -> sqlx::Error {
+    sqlx::Error::Io(io::Error::other(error.to_string()))
+}
+
+/// By SQLSTATE, which SQLite's numbers never look like.
+fn setback(error: &sqlx::Error) -> Option<Setback> {
+    match error {
+        sqlx::Error::Database(said) => match said.code().as_deref()? {
+            "40001" | "40P01" => Some(Setback::Conflict),
+            // The connection, too many of them, an operator or a crash; or a commit of which nobody knows.
+            code if ["08", "53", "57P", "58", "40003"].iter().any(|class| code.starts_with(class)) => {
+                Some(Setback::Loss)
+            }
+            _ => None,
+        },
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_) => Some(Setback::Loss),
+        _ => None,
+    }
 }
 
 /// The result of this crate.

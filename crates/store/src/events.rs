@@ -1,7 +1,7 @@
 //! The outbox: what happens to an asset is written down for the account's webhooks in the transaction in which it happens.
 
 use reelhouse_api::{AssetId, EventKind, JobKind, RenditionStatus, Status};
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 use crate::{
     AssetRecord,
@@ -28,7 +28,7 @@ pub(crate) fn of_new(asset: &AssetRecord) -> Vec<EventKind> {
 /// Writes events of an asset down for every webhook of the account that is told of them. One that follows another of the
 /// same asset waits until that is at its end.
 pub(crate) async fn record(
-    tx: &mut SqliteConnection,
+    tx: &mut AnyConnection,
     account: &str,
     asset: AssetId,
     events: impl IntoIterator<Item = EventKind>,

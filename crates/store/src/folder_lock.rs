@@ -1,7 +1,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    io::Read,
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     thread,
     time::Duration,
@@ -9,7 +9,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{During, Error, Result};
+use crate::{
+    accounts::hex,
+    error::{During, Error, Result},
+};
 
 const FILE: &str = "lock";
 /// What may be in a new data folder: a file system's own, and our settings.
@@ -21,6 +24,8 @@ const TRIES: u32 = 10;
 #[derive(Debug)]
 pub(crate) struct FolderLock {
     _file: File,
+    /// Names the folder among all that share a database: the same at each start.
+    pub(crate) node: String,
 }
 
 /// Who holds a folder, as written into its lock file.
@@ -29,6 +34,8 @@ pub(crate) struct Holder {
     pid: u32,
     /// Milliseconds since the epoch.
     pub(crate) started_at: i64,
+    #[serde(default)]
+    node: String,
 }
 
 impl FolderLock {
@@ -64,11 +71,24 @@ impl FolderLock {
                 }
             }
         }
-        let holder = Holder { pid: std::process::id(), started_at: now_ms };
+        let node = node(&mut file)?;
+        let holder = Holder { pid: std::process::id(), started_at: now_ms, node: node.clone() };
         file.set_len(0).during("writing the lock file")?;
         let text = serde_json::to_string(&holder).unwrap_or_default();
-        file.write_all(text.as_bytes()).during("writing the lock file")?;
-        Ok(Self { _file: file })
+        // The read before it moved the place of writing.
+        file.write_all_at(text.as_bytes(), 0).during("writing the lock file")?;
+        Ok(Self { _file: file, node })
+    }
+
+    /// Whether a server ever ran on a folder.
+    pub(crate) fn was_ever_taken(data_dir: &Path) -> bool {
+        data_dir.join(FILE).is_file()
+    }
+
+    /// The node whose folder it is, for who does not hold it; empty where none was ever named.
+    pub(crate) fn node_of(data_dir: &Path) -> String {
+        let file = File::open(data_dir.join(FILE)).ok();
+        file.and_then(|mut file| read_holder(&mut file)).map_or(String::new(), |holder| holder.node)
     }
 
     /// The running server of a folder, if there is one.
@@ -93,6 +113,18 @@ fn refuse_strangers(data_dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The folder's name, made when it has none.
+fn node(file: &mut File) -> Result<String> {
+    if let Some(Holder { node, .. }) = read_holder(file)
+        && !node.is_empty()
+    {
+        return Ok(node);
+    }
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(std::io::Error::other).during("naming the data folder")?;
+    Ok(hex(&random))
 }
 
 fn read_holder(file: &mut File) -> Option<Holder> {

@@ -1,20 +1,21 @@
 //! Commits that are shared by all who wait for one: a flush costs the same whether it makes one row last or fifty.
 
 use futures_util::future::BoxFuture;
-use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::AnyConnection;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::error::Result;
+use crate::{
+    error::{Error, Result},
+    writer::{Writer, transaction},
+};
 
 /// The most that share a commit.
 const MOST: usize = 128;
 /// As many more may wait to be taken into the next before asking waits itself.
 const WAITING: usize = 1024;
 
-const BEGIN: &str = "BEGIN IMMEDIATE";
-
 /// What one wants written. It may be run more than once, each time in a transaction that knows nothing of the time before.
-type Work = Box<dyn for<'c> Fn(&'c mut SqliteConnection) -> BoxFuture<'c, Result<()>> + Send + Sync>;
+type Work = Box<dyn for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, Result<()>> + Send + Sync>;
 
 /// The way into the next commit.
 #[derive(Debug)]
@@ -28,8 +29,8 @@ struct Member {
 }
 
 impl Group {
-    /// Begins to commit what comes, on the one connection that writes, until the group is dropped.
-    pub(crate) fn start(writer: SqlitePool) -> Self {
+    /// Begins to commit what comes, one commit after the other, until the group is dropped.
+    pub(crate) fn start(writer: Writer) -> Self {
         let (members, mut coming) = mpsc::channel(WAITING);
         tokio::spawn(async move {
             let mut taken = Vec::new();
@@ -51,42 +52,31 @@ impl Group {
 }
 
 /// All in one transaction; or, when one of them fails, each in its own, so that no one suffers for another.
-async fn commit(writer: &SqlitePool, members: Vec<Member>) {
-    if members.len() > 1 && try_commit(writer, &members).await.is_ok() {
-        for member in members {
-            // Who does not wait any more has no use for the answer.
-            let _ = member.ended.send(Ok(()));
+async fn commit(writer: &Writer, members: Vec<Member>) {
+    if members.len() > 1 {
+        let shared = write_all(writer, &members).await;
+        // Of a database that is away, or was lost in the commit, all are told: alone, none would fare better.
+        if shared.as_ref().err().is_none_or(Error::is_unavailable) {
+            for member in members {
+                // Who does not wait any more has no use for the answer.
+                let _ = member.ended.send(shared.as_ref().copied().map_err(Error::for_another));
+            }
+            return;
         }
-        return;
     }
     for member in members {
-        let ended = try_commit(writer, std::slice::from_ref(&member)).await;
+        let ended = write_all(writer, std::slice::from_ref(&member)).await;
         let _ = member.ended.send(ended);
     }
 }
 
-async fn try_commit(writer: &SqlitePool, members: &[Member]) -> Result<()> {
-    let mut tx = begin(writer).await?;
-    for member in members {
-        (member.work)(&mut tx).await?;
-    }
-    Ok(tx.commit().await?)
-}
-
-/// A transaction that writes, now: BEGIN IMMEDIATE, so that it never fails half way for the lock.
-pub(crate) async fn begin(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>> {
-    match writer.begin_with(BEGIN).await {
-        // A full disk makes SQLite end the transaction by itself, behind the driver's back: the connection is of no use any
-        // more.
-        Err(sqlx::Error::InvalidSavePointStatement) => {
-            tracing::warn!(
-                "a connection to the database ended its transaction by itself; a new one takes its place"
-            );
-            drop(writer.acquire().await?.detach());
-            Ok(writer.begin_with(BEGIN).await?)
+async fn write_all(writer: &Writer, members: &[Member]) -> Result<()> {
+    transaction!(writer, |tx| {
+        for member in members {
+            (member.work)(tx).await?;
         }
-        begun => Ok(begun?),
-    }
+        Ok(())
+    })
 }
 
 #[cfg(test)]
@@ -97,10 +87,10 @@ mod tests {
     };
 
     use futures_util::future::join_all;
-    use sqlx::sqlite::SqlitePoolOptions;
+    use sqlx::any::AnyPoolOptions;
 
     use super::*;
-    use crate::Error;
+    use crate::dialect::Dialect;
 
     fn insert(n: i64, runs: Arc<AtomicUsize>) -> Work {
         Box::new(move |tx| {
@@ -114,9 +104,10 @@ mod tests {
 
     #[tokio::test]
     async fn who_fails_fails_alone() {
-        let writer = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
+        sqlx::any::install_default_drivers();
+        let writer = AnyPoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
         sqlx::query("CREATE TABLE number (n BIGINT PRIMARY KEY)").execute(&writer).await.unwrap();
-        let (group, runs) = (Group::start(writer.clone()), Arc::default());
+        let (group, runs) = (Group::start(Writer::new(writer.clone(), Dialect::Sqlite)), Arc::default());
         let ended = join_all((0..300).map(|n| group.write(insert(n, Arc::clone(&runs))))).await;
         for (n, ended) in ended.iter().enumerate() {
             assert_eq!(matches!(ended, Err(Error::QuotaReached)), n % 10 == 7, "{n}: {ended:?}");

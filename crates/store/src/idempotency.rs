@@ -1,10 +1,11 @@
 //! Answers that are given again: a request with a key that was used before made nothing new.
 
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 use crate::{
     Store,
     error::{Error, Result},
+    writer::transaction,
 };
 
 /// What is kept of a request and its answer.
@@ -23,7 +24,7 @@ pub struct Receipt {
 /// # Errors
 /// [`Error::KeyUsed`] when another request with this key was first.
 pub(crate) async fn insert(
-    tx: &mut SqliteConnection,
+    tx: &mut AnyConnection,
     account: &str,
     receipt: Option<&Receipt>,
     now_ms: i64,
@@ -73,11 +74,9 @@ impl Store {
         if any.is_none() {
             return Ok(());
         }
-        let mut tx = self.db.write().await?;
-        sqlx::query("DELETE FROM idempotency WHERE created_at < $1")
-            .bind(before_ms)
-            .execute(&mut *tx)
-            .await?;
-        Ok(tx.commit().await?)
+        transaction!(self.db, |tx| {
+            sqlx::query("DELETE FROM idempotency WHERE created_at < $1").bind(before_ms).execute(tx).await?;
+            Ok(())
+        })
     }
 }

@@ -1,9 +1,9 @@
 //! How far imports are, durably: where a job goes on after its process died.
 
 use reelhouse_api::AssetId;
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
-use crate::{JobRecord, Store, error::Result};
+use crate::{JobRecord, Store, error::Result, writer::transaction};
 
 /// An import under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct ImportRecord {
 }
 
 /// Begins an import.
-pub(crate) async fn insert(tx: &mut SqliteConnection, asset: AssetId, import: &ImportRecord) -> Result<()> {
+pub(crate) async fn insert(tx: &mut AnyConnection, asset: AssetId, import: &ImportRecord) -> Result<()> {
     let ImportRecord { url, validator, total, received, rate } = import;
     sqlx::query(
         "INSERT INTO import (asset_id, url, validator, total, received, rate) VALUES ($1, $2, $3, $4, $5, $6)",
@@ -63,24 +63,23 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn note_import(&self, job: &JobRecord, import: &ImportRecord) -> Result<bool> {
-        let mut tx = self.db.write().await?;
-        let noted = sqlx::query(
-            "UPDATE import SET validator = $2, total = $3, received = $4, rate = $5
+        transaction!(self.db, |tx| {
+            let noted = sqlx::query(
+                "UPDATE import SET validator = $2, total = $3, received = $4, rate = $5
              WHERE asset_id = $1
                AND EXISTS (SELECT 1 FROM job WHERE id = $6 AND token = $7 AND state = 'running')",
-        )
-        .bind(job.asset_id.to_string())
-        .bind(&import.validator)
-        .bind(import.total.map(i64_of))
-        .bind(i64_of(import.received))
-        .bind(import.rate.map(i64_of))
-        .bind(&job.id)
-        .bind(job.token)
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
-        tx.commit().await?;
-        Ok(noted > 0)
+            )
+            .bind(job.asset_id.to_string())
+            .bind(&import.validator)
+            .bind(import.total.map(i64_of))
+            .bind(i64_of(import.received))
+            .bind(import.rate.map(i64_of))
+            .bind(&job.id)
+            .bind(job.token)
+            .execute(tx)
+            .await?;
+            Ok(noted.rows_affected() > 0)
+        })
     }
 }
 

@@ -3,13 +3,16 @@
 use reelhouse_api::{
     AssetError, AssetId, IndexId, IndexedAssetId, JobKind, UserMetadata, index::IndexedAssetStatus,
 };
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::AnyConnection;
 
 use crate::{
     Store,
+    dialect::{Dialect, or_no_number},
     error::{Error, Result},
     indexes, jobs,
     list::{COUNTED, Order, push_in, window},
+    sql::Sql,
+    writer::transaction,
 };
 
 /// An asset's place in an index.
@@ -129,7 +132,7 @@ struct Row {
     index_id: String,
     asset_id: String,
     status: String,
-    enable_video_stream: bool,
+    enable_video_stream: i64,
     created_at: i64,
     updated_at: i64,
     indexed_at: Option<i64>,
@@ -146,8 +149,9 @@ struct Row {
     stream_made_at: Option<i64>,
 }
 
+// The driver for both databases reads no booleans of SQLite.
 const COLUMNS: &str =
-    "id, index_id, asset_id, status, enable_video_stream, created_at, updated_at, indexed_at,
+    "id, index_id, asset_id, status, CASE WHEN enable_video_stream THEN 1 ELSE 0 END AS enable_video_stream, created_at, updated_at, indexed_at,
      asset_deleted_at, error_code, error_message, filename, duration, fps, width, height, size, user_metadata,
      (SELECT created_at FROM derivative
       WHERE derivative.asset_id = indexed_asset.asset_id AND kind = 'hls') AS stream_made_at";
@@ -174,7 +178,7 @@ fn decode(row: Row) -> Option<IndexedAssetRecord> {
         index_id: IndexId::parse(&row.index_id)?,
         asset_id: AssetId::parse(&row.asset_id)?,
         status: IndexedAssetStatus::parse(&row.status)?,
-        enable_video_stream: row.enable_video_stream,
+        enable_video_stream: row.enable_video_stream != 0,
         created_at: row.created_at,
         updated_at: row.updated_at,
         indexed_at: row.indexed_at,
@@ -201,41 +205,41 @@ impl Store {
     /// When the database fails.
     pub async fn add_to_index(&self, account: &str, new: &IndexedAssetRecord) -> Result<Added> {
         let (index_id, asset_id) = (new.index_id.to_string(), new.asset_id.to_string());
-        let mut tx = self.db.write().await?;
-        let Some(index) = indexes::find(&mut tx, account, new.index_id).await? else {
-            return Ok(Added::NoIndex);
-        };
-        let asset: Option<i64> = sqlx::query_scalar(
+        transaction!(self.db, |tx| {
+            let Some(index) = indexes::find(tx, account, new.index_id).await? else {
+                return Ok(Added::NoIndex);
+            };
+            let asset: Option<i64> = sqlx::query_scalar(
             "SELECT seq FROM asset WHERE id = $1 AND account = $2 AND status = 'ready' AND deleted_at IS NULL",
         )
         .bind(&asset_id)
         .bind(account)
         .fetch_optional(&mut *tx)
         .await?;
-        if asset.is_none() {
-            return Ok(Added::NoAsset);
-        }
-        let already: Option<String> =
-            sqlx::query_scalar("SELECT id FROM indexed_asset WHERE index_id = $1 AND asset_id = $2")
-                .bind(&index_id)
-                .bind(&asset_id)
-                .fetch_optional(&mut *tx)
-                .await?;
-        if let Some(id) = already {
-            let id = IndexedAssetId::parse(&id).ok_or(Error::Corrupt { table: "indexed_asset", id })?;
-            return Ok(Added::Already(id));
-        }
-        insert(&mut tx, new).await?;
-        count(&mut tx, new.id, 1).await?;
-        jobs::push(&mut tx, new.asset_id, JobKind::Index, new.created_at).await?;
-        if new.enable_video_stream {
-            want(&mut tx, new.asset_id, JobKind::Hls, new.created_at).await?;
-        }
-        if index.addons.iter().any(|addon| addon == "thumbnail") {
-            want(&mut tx, new.asset_id, JobKind::Thumbnail, new.created_at).await?;
-        }
-        tx.commit().await?;
-        Ok(Added::Added)
+            if asset.is_none() {
+                return Ok(Added::NoAsset);
+            }
+            let already: Option<String> =
+                sqlx::query_scalar("SELECT id FROM indexed_asset WHERE index_id = $1 AND asset_id = $2")
+                    .bind(&index_id)
+                    .bind(&asset_id)
+                    .fetch_optional(&mut *tx)
+                    .await?;
+            if let Some(id) = already {
+                let id = IndexedAssetId::parse(&id).ok_or(Error::Corrupt { table: "indexed_asset", id })?;
+                return Ok(Added::Already(id));
+            }
+            insert(tx, new).await?;
+            count(tx, new.id, 1).await?;
+            jobs::push(tx, new.asset_id, JobKind::Index, new.created_at).await?;
+            if new.enable_video_stream {
+                want(tx, new.asset_id, JobKind::Hls, new.created_at).await?;
+            }
+            if index.addons.iter().any(|addon| addon == "thumbnail") {
+                want(tx, new.asset_id, JobKind::Thumbnail, new.created_at).await?;
+            }
+            Ok(Added::Added)
+        })
     }
 
     /// One indexed asset of an index, which must be the account's.
@@ -272,12 +276,13 @@ impl Store {
         index: IndexId,
         query: &IndexedAssetQuery,
     ) -> Result<Option<(Vec<IndexedAssetRecord>, u64)>> {
-        let mut tx = self.db.readers().begin().await?;
+        let dialect = self.db.dialect();
+        let mut tx = self.db.snapshot().await?;
         if indexes::find(&mut tx, account, index).await?.is_none() {
             return Ok(None);
         }
-        let total: i64 = select_count(index, query).build_query_scalar().fetch_one(&mut *tx).await?;
-        let rows: Vec<Row> = select_page(index, query).build_query_as().fetch_all(&mut *tx).await?;
+        let total: i64 = select_count(dialect, index, query).number().fetch_one(&mut *tx).await?;
+        let rows: Vec<Row> = select_page(dialect, index, query).rows().fetch_all(&mut *tx).await?;
         tx.commit().await?;
         let records = rows.into_iter().map(IndexedAssetRecord::try_from).collect::<Result<_>>()?;
         Ok(Some((records, total.unsigned_abs())))
@@ -294,15 +299,15 @@ impl Store {
         page_limit: u32,
     ) -> Result<(Vec<(IndexedAssetId, IndexId, String)>, u64)> {
         let (limit, offset) = window(page, page_limit);
-        let mut tx = self.db.readers().begin().await?;
+        let mut tx = self.db.snapshot().await?;
         let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM indexed_asset WHERE asset_id = $1")
             .bind(asset.to_string())
             .fetch_one(&mut *tx)
             .await?;
         let rows: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT indexed_asset.id, media_index.id, index_name
-             FROM indexed_asset CROSS JOIN media_index ON media_index.id = index_id
-             WHERE asset_id = $1 ORDER BY indexed_asset.seq DESC LIMIT $2 OFFSET $3",
+             FROM indexed_asset CROSS JOIN media_index
+             WHERE media_index.id = index_id AND asset_id = $1 ORDER BY indexed_asset.seq DESC LIMIT $2 OFFSET $3",
         )
         .bind(asset.to_string())
         .bind(limit)
@@ -330,30 +335,32 @@ impl Store {
         index: IndexId,
         id: IndexedAssetId,
         now_ms: i64,
-        change: impl FnOnce(Option<UserMetadata>) -> Result<Option<UserMetadata>, E>,
+        change: impl Fn(Option<UserMetadata>) -> Result<Option<UserMetadata>, E>,
     ) -> Result<bool, E> {
-        let mut tx = self.db.write().await?;
-        let kept: Option<Option<String>> = sqlx::query_scalar(
-            "SELECT user_metadata FROM indexed_asset WHERE id = $1 AND index_id = $2
+        transaction!(self.db, |tx| {
+            let kept: Option<Option<String>> = sqlx::query_scalar(
+                "SELECT user_metadata FROM indexed_asset WHERE id = $1 AND index_id = $2
              AND EXISTS (SELECT 1 FROM media_index WHERE id = $2 AND account = $3)",
-        )
-        .bind(id.to_string())
-        .bind(index.to_string())
-        .bind(account)
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(Error::from)?;
-        let Some(kept) = kept else { return Ok(false) };
-        let kept = kept.as_deref().map(serde_json::from_str).transpose().map_err(|_| corrupt(id))?;
-        sqlx::query("UPDATE indexed_asset SET user_metadata = $2, updated_at = $3 WHERE id = $1")
+            )
             .bind(id.to_string())
-            .bind(metadata_text(id, change(kept)?.as_ref())?)
-            .bind(now_ms)
-            .execute(&mut *tx)
-            .await
-            .map_err(Error::from)?;
-        tx.commit().await.map_err(Error::from)?;
-        Ok(true)
+            .bind(index.to_string())
+            .bind(account)
+            .fetch_optional(&mut *tx)
+            .await?;
+            let Some(kept) = kept else { return Ok(Ok(false)) };
+            let kept = kept.as_deref().map(serde_json::from_str).transpose().map_err(|_| corrupt(id))?;
+            let changed = match change(kept) {
+                Ok(changed) => changed,
+                Err(refused) => return Ok(Err(refused)),
+            };
+            sqlx::query("UPDATE indexed_asset SET user_metadata = $2, updated_at = $3 WHERE id = $1")
+                .bind(id.to_string())
+                .bind(metadata_text(id, changed.as_ref())?)
+                .bind(now_ms)
+                .execute(tx)
+                .await?;
+            Ok(Ok(true))
+        })?
     }
 
     /// Takes an indexed asset out of its index; the asset stays. False if there is none.
@@ -361,27 +368,27 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn remove_from_index(&self, account: &str, index: IndexId, id: IndexedAssetId) -> Result<bool> {
-        let mut tx = self.db.write().await?;
-        let found: Option<i64> = sqlx::query_scalar(
-            "SELECT seq FROM indexed_asset WHERE id = $1 AND index_id = $2
+        transaction!(self.db, |tx| {
+            let found: Option<i64> = sqlx::query_scalar(
+                "SELECT seq FROM indexed_asset WHERE id = $1 AND index_id = $2
              AND EXISTS (SELECT 1 FROM media_index WHERE id = $2 AND account = $3)",
-        )
-        .bind(id.to_string())
-        .bind(index.to_string())
-        .bind(account)
-        .fetch_optional(&mut *tx)
-        .await?;
-        if found.is_none() {
-            return Ok(false);
-        }
-        count(&mut tx, id, -1).await?;
-        sqlx::query("DELETE FROM indexed_asset WHERE id = $1").bind(id.to_string()).execute(&mut *tx).await?;
-        tx.commit().await?;
-        Ok(true)
+            )
+            .bind(id.to_string())
+            .bind(index.to_string())
+            .bind(account)
+            .fetch_optional(&mut *tx)
+            .await?;
+            if found.is_none() {
+                return Ok(false);
+            }
+            count(tx, id, -1).await?;
+            sqlx::query("DELETE FROM indexed_asset WHERE id = $1").bind(id.to_string()).execute(tx).await?;
+            Ok(true)
+        })
     }
 }
 
-async fn insert(tx: &mut SqliteConnection, new: &IndexedAssetRecord) -> Result<()> {
+async fn insert(tx: &mut AnyConnection, new: &IndexedAssetRecord) -> Result<()> {
     let IndexedAssetRecord {
         id,
         index_id,
@@ -401,7 +408,7 @@ async fn insert(tx: &mut SqliteConnection, new: &IndexedAssetRecord) -> Result<(
     sqlx::query(
         "INSERT INTO indexed_asset (seq, id, index_id, asset_id, status, enable_video_stream, created_at, updated_at,
                                     filename, duration, fps, width, height, size, user_metadata)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULLIF($10, -1.0), NULLIF($11, -1.0), $12, $13, $14, $15)",
     )
     .bind(id.seq())
     .bind(id.to_string())
@@ -412,10 +419,10 @@ async fn insert(tx: &mut SqliteConnection, new: &IndexedAssetRecord) -> Result<(
     .bind(created_at)
     .bind(updated_at)
     .bind(filename)
-    .bind(duration)
-    .bind(fps)
-    .bind(width)
-    .bind(height)
+    .bind(or_no_number(*duration))
+    .bind(or_no_number(*fps))
+    .bind(width.map(i64::from))
+    .bind(height.map(i64::from))
     .bind(size.map(|size| i64::try_from(size).unwrap_or(i64::MAX)))
     .bind(metadata_text(*id, user_metadata.as_ref())?)
     .execute(tx)
@@ -424,7 +431,7 @@ async fn insert(tx: &mut SqliteConnection, new: &IndexedAssetRecord) -> Result<(
 }
 
 /// Counts an indexed asset in its index (`1`), or no longer (`-1`).
-async fn count(tx: &mut SqliteConnection, id: IndexedAssetId, sign: i64) -> Result<()> {
+async fn count(tx: &mut AnyConnection, id: IndexedAssetId, sign: i64) -> Result<()> {
     let sql = format!(
         "UPDATE media_index SET video_count = video_count + $2, total_duration_ms = total_duration_ms + $2 * counted.ms
          FROM (SELECT index_id, {DURATION_MS} AS ms FROM indexed_asset WHERE id = $1) AS counted
@@ -435,7 +442,7 @@ async fn count(tx: &mut SqliteConnection, id: IndexedAssetId, sign: i64) -> Resu
 }
 
 /// Asks for what is made of an asset, where nobody has; HLS means nothing for an image.
-async fn want(tx: &mut SqliteConnection, asset: AssetId, kind: JobKind, now_ms: i64) -> Result<()> {
+async fn want(tx: &mut AnyConnection, asset: AssetId, kind: JobKind, now_ms: i64) -> Result<()> {
     let sql = match kind {
         JobKind::Hls => {
             "UPDATE asset SET hls_status = 'pending' WHERE id = $1 AND hls_status IS NULL AND kind <> 'image'"
@@ -456,7 +463,7 @@ pub(crate) fn corrupt(id: IndexedAssetId) -> Error {
 
 /// Says on its places that an asset is gone; what was still to be done will not be.
 pub(crate) async fn asset_is_gone(
-    tx: &mut SqliteConnection,
+    tx: &mut AnyConnection,
     asset: AssetId,
     error: &AssetError,
     now_ms: i64,
@@ -471,7 +478,7 @@ pub(crate) async fn asset_is_gone(
 
 /// Ends, as failed, all places of an asset that a job has yet to see to.
 pub(crate) async fn fail_unfinished(
-    tx: &mut SqliteConnection,
+    tx: &mut AnyConnection,
     asset: AssetId,
     error: &AssetError,
 ) -> Result<()> {
@@ -488,36 +495,36 @@ pub(crate) async fn fail_unfinished(
     Ok(())
 }
 
-fn select_page(index: IndexId, query: &IndexedAssetQuery) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} "));
-    push_matching(&mut sql, index, query);
+fn select_page(dialect: Dialect, index: IndexId, query: &IndexedAssetQuery) -> Sql {
+    let mut sql = Sql::new(format!("SELECT {COLUMNS} "));
+    push_matching(&mut sql, dialect, index, query);
     query.order.push(&mut sql);
     let (limit, offset) = window(query.page, query.page_limit);
-    sql.push(" LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(offset);
+    sql.push(" LIMIT ").bind(limit).push(" OFFSET ").bind(offset);
     sql
 }
 
-fn select_count(index: IndexId, query: &IndexedAssetQuery) -> QueryBuilder<Sqlite> {
+fn select_count(dialect: Dialect, index: IndexId, query: &IndexedAssetQuery) -> Sql {
     let (limit, offset) = window(query.page, query.page_limit);
-    let mut filters = QueryBuilder::new("");
-    if !push_filters(&mut filters, query) {
-        let mut sql = QueryBuilder::new("SELECT video_count FROM media_index WHERE id = ");
-        sql.push_bind(index.to_string());
+    if !push_filters(&mut Sql::new(""), dialect, query) {
+        let mut sql = Sql::new("SELECT video_count FROM media_index WHERE id = ");
+        sql.bind(index.to_string());
         return sql;
     }
-    let mut sql = QueryBuilder::new("SELECT COUNT(*) FROM (SELECT 1 ");
-    push_matching(&mut sql, index, query);
-    sql.push(" LIMIT ").push_bind(offset.saturating_add(limit).saturating_add(1).max(COUNTED)).push(")");
+    let mut sql = Sql::new("SELECT COUNT(*) FROM (SELECT 1 ");
+    push_matching(&mut sql, dialect, index, query);
+    let counted = offset.saturating_add(limit).saturating_add(1).max(COUNTED);
+    sql.push(" LIMIT ").bind(counted).push(") AS matching");
     sql
 }
 
-fn push_matching(sql: &mut QueryBuilder<Sqlite>, index: IndexId, query: &IndexedAssetQuery) {
-    sql.push("FROM indexed_asset WHERE index_id = ").push_bind(index.to_string());
-    push_filters(sql, query);
+fn push_matching(sql: &mut Sql, dialect: Dialect, index: IndexId, query: &IndexedAssetQuery) {
+    sql.push("FROM indexed_asset WHERE index_id = ").bind(index.to_string());
+    push_filters(sql, dialect, query);
 }
 
 /// Whether there is any filter.
-fn push_filters(sql: &mut QueryBuilder<Sqlite>, query: &IndexedAssetQuery) -> bool {
+fn push_filters(sql: &mut Sql, dialect: Dialect, query: &IndexedAssetQuery) -> bool {
     let IndexedAssetQuery {
         page: _,
         page_limit: _,
@@ -539,47 +546,29 @@ fn push_filters(sql: &mut QueryBuilder<Sqlite>, query: &IndexedAssetQuery) -> bo
         any = true;
     }
     if let Some(filename) = filename {
-        sql.push(" AND filename = ").push_bind(filename.clone());
+        dialect.push_equals(sql, "filename", filename);
         any = true;
     }
     let ranges = [("duration", duration), ("fps", fps), ("width", width), ("height", height), ("size", size)];
     for (column, Range { gte, lte }) in ranges {
         for (comparison, bound) in [(" >= ", gte), (" <= ", lte)] {
             if let Some(bound) = bound {
-                sql.push(" AND ").push(column).push(comparison).push_bind(*bound);
+                sql.push(" AND ").push(column).push(comparison).bind(*bound);
                 any = true;
             }
         }
     }
     for (column, from) in [("created_at", created_from), ("updated_at", updated_from)] {
         if let Some(from) = from {
-            sql.push(" AND ").push(column).push(" >= ").push_bind(*from);
+            sql.push(" AND ").push(column).push(" >= ").bind(*from);
             any = true;
         }
     }
     for MetadataFilter { key, value } in user_metadata {
-        push_metadata_filter(sql, key, value);
+        dialect.push_metadata_filter(sql, key, value);
         any = true;
     }
     any
-}
-
-fn push_metadata_filter(sql: &mut QueryBuilder<Sqlite>, key: &str, value: &str) {
-    let number = value.parse::<f64>().ok().filter(|number| number.is_finite());
-    sql.push(" AND EXISTS (SELECT 1 FROM json_each(indexed_asset.user_metadata) AS kept WHERE kept.key = ")
-        .push_bind(key.to_owned())
-        .push(" AND CASE kept.type WHEN 'text' THEN kept.value = ")
-        .push_bind(value.to_owned())
-        .push(" WHEN 'integer' THEN kept.value = ")
-        .push_bind(number)
-        .push(" WHEN 'real' THEN kept.value = ")
-        .push_bind(number)
-        .push(" WHEN 'array' THEN EXISTS (SELECT 1 FROM json_each(kept.value) AS item WHERE item.value = ")
-        .push_bind(value.to_owned())
-        // 'true' and 'false'
-        .push(") ELSE kept.type = ")
-        .push_bind(value.to_owned())
-        .push(" END)");
 }
 
 #[cfg(test)]
@@ -590,7 +579,7 @@ mod tests {
     #[tokio::test]
     async fn lists_walk_an_index_in_the_pages_order() {
         let folder = tempfile::TempDir::new().unwrap();
-        let store = Store::open(folder.path(), 0).await.unwrap();
+        let store = Store::open(folder.path(), &crate::Database::Folder, 0).await.unwrap();
         let index = IndexId::parse(&"0".repeat(24)).unwrap();
         let all = IndexedAssetQuery { page: 1, page_limit: 10, ..IndexedAssetQuery::default() };
         let updated = Order { by: SortBy::UpdatedAt, ascending: true };
@@ -614,10 +603,10 @@ mod tests {
                 "SEARCH indexed_asset USING COVERING INDEX indexed_asset_by_name (index_id=? AND filename=?)",
             ),
         ] {
-            let page = plan(&store, &select_page(index, &query)).await;
+            let page = plan(&store, &select_page(Dialect::Sqlite, index, &query)).await;
             assert_eq!(page.first().map(String::as_str), Some(step), "{query:?}: {page:?}");
             assert!(!page.iter().any(|line| line.contains("TEMP B-TREE")), "{query:?}: {page:?}");
-            let counted = plan(&store, &select_count(index, &query)).await;
+            let counted = plan(&store, &select_count(Dialect::Sqlite, index, &query)).await;
             assert!(counted.iter().any(|line| line.starts_with(count)), "{query:?}: {counted:?}");
         }
     }

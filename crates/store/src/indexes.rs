@@ -1,12 +1,15 @@
 //! The rows of indexes. (Of media, not of the database.)
 
 use reelhouse_api::{IndexId, index::IndexModel};
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::AnyConnection;
 
 use crate::{
     Store,
+    dialect::Dialect,
     error::{Error, Result},
     list::{COUNTED, Order, window},
+    sql::Sql,
+    writer::transaction,
 };
 
 /// An index as it is remembered.
@@ -133,8 +136,12 @@ impl Store {
             total_duration_ms: _,
         } = index;
         let corrupt = |_| Error::Corrupt { table: "media_index", id: id.to_string() };
-        let mut tx = self.db.write().await?;
-        let made = sqlx::query(
+        let (models, addons) = (
+            serde_json::to_string(models).map_err(corrupt)?,
+            serde_json::to_string(addons).map_err(corrupt)?,
+        );
+        transaction!(self.db, |tx| {
+            let made = sqlx::query(
             "INSERT INTO media_index (seq, id, account, index_name, models, addons, created_at, updated_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (account, index_name) DO NOTHING",
         )
@@ -142,14 +149,14 @@ impl Store {
         .bind(id.to_string())
         .bind(account)
         .bind(index_name)
-        .bind(serde_json::to_string(models).map_err(corrupt)?)
-        .bind(serde_json::to_string(addons).map_err(corrupt)?)
+        .bind(&models)
+        .bind(&addons)
         .bind(created_at)
         .bind(updated_at)
-        .execute(&mut *tx)
+        .execute(tx)
         .await?;
-        tx.commit().await?;
-        Ok(made.rows_affected() > 0)
+            Ok(made.rows_affected() > 0)
+        })
     }
 
     /// One index of the account.
@@ -166,10 +173,10 @@ impl Store {
     /// # Errors
     /// When the database fails or a row is corrupt.
     pub async fn indexes(&self, account: &str, query: &IndexQuery) -> Result<(Vec<IndexRecord>, u64)> {
-        let (mut page, mut count) = (select_page(account, query), select_count(account, query));
-        let mut tx = self.db.readers().begin().await?;
-        let total: i64 = count.build_query_scalar().fetch_one(&mut *tx).await?;
-        let rows: Vec<IndexRow> = page.build_query_as().fetch_all(&mut *tx).await?;
+        let dialect = self.db.dialect();
+        let mut tx = self.db.snapshot().await?;
+        let total: i64 = select_count(dialect, account, query).number().fetch_one(&mut *tx).await?;
+        let rows: Vec<IndexRow> = select_page(dialect, account, query).rows().fetch_all(&mut *tx).await?;
         tx.commit().await?;
         let records = rows.into_iter().map(IndexRecord::try_from).collect::<Result<_>>()?;
         Ok((records, total.unsigned_abs()))
@@ -180,27 +187,27 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn rename_index(&self, account: &str, id: IndexId, name: &str, now_ms: i64) -> Result<Renamed> {
-        let mut tx = self.db.write().await?;
-        let bearer: Option<String> =
-            sqlx::query_scalar("SELECT id FROM media_index WHERE account = $1 AND index_name = $2")
-                .bind(account)
+        transaction!(self.db, |tx| {
+            let bearer: Option<String> =
+                sqlx::query_scalar("SELECT id FROM media_index WHERE account = $1 AND index_name = $2")
+                    .bind(account)
+                    .bind(name)
+                    .fetch_optional(&mut *tx)
+                    .await?;
+            if find(tx, account, id).await?.is_none() {
+                return Ok(Renamed::Absent);
+            }
+            if bearer.is_some_and(|bearer| bearer != id.to_string()) {
+                return Ok(Renamed::NameTaken);
+            }
+            sqlx::query("UPDATE media_index SET index_name = $2, updated_at = $3 WHERE id = $1")
+                .bind(id.to_string())
                 .bind(name)
-                .fetch_optional(&mut *tx)
+                .bind(now_ms)
+                .execute(tx)
                 .await?;
-        if find(&mut tx, account, id).await?.is_none() {
-            return Ok(Renamed::Absent);
-        }
-        if bearer.is_some_and(|bearer| bearer != id.to_string()) {
-            return Ok(Renamed::NameTaken);
-        }
-        sqlx::query("UPDATE media_index SET index_name = $2, updated_at = $3 WHERE id = $1")
-            .bind(id.to_string())
-            .bind(name)
-            .bind(now_ms)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(Renamed::Renamed)
+            Ok(Renamed::Renamed)
+        })
     }
 
     /// Deletes an index of the account and all that is in it, which then refers to no asset any more; false if there is no
@@ -209,27 +216,27 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn remove_index(&self, account: &str, id: IndexId) -> Result<bool> {
-        let mut tx = self.db.write().await?;
-        let removed = sqlx::query("DELETE FROM media_index WHERE id = $1 AND account = $2")
-            .bind(id.to_string())
-            .bind(account)
-            .execute(&mut *tx)
-            .await?;
-        if removed.rows_affected() == 0 {
-            return Ok(false);
-        }
-        sqlx::query("DELETE FROM indexed_asset WHERE index_id = $1")
-            .bind(id.to_string())
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(true)
+        transaction!(self.db, |tx| {
+            let removed = sqlx::query("DELETE FROM media_index WHERE id = $1 AND account = $2")
+                .bind(id.to_string())
+                .bind(account)
+                .execute(&mut *tx)
+                .await?;
+            if removed.rows_affected() == 0 {
+                return Ok(false);
+            }
+            sqlx::query("DELETE FROM indexed_asset WHERE index_id = $1")
+                .bind(id.to_string())
+                .execute(tx)
+                .await?;
+            Ok(true)
+        })
     }
 }
 
 /// One index of the account, as the transaction sees it.
 pub(crate) async fn find(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     account: &str,
     id: IndexId,
 ) -> Result<Option<IndexRecord>> {
@@ -242,40 +249,41 @@ pub(crate) async fn find(
     row.map(IndexRecord::try_from).transpose()
 }
 
-fn select_page(account: &str, query: &IndexQuery) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} "));
-    push_matching(&mut sql, account, query);
+fn select_page(dialect: Dialect, account: &str, query: &IndexQuery) -> Sql {
+    let mut sql = Sql::new(format!("SELECT {COLUMNS} "));
+    push_matching(&mut sql, dialect, account, query);
     query.order.push(&mut sql);
     let (limit, offset) = window(query.page, query.page_limit);
-    sql.push(" LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(offset);
+    sql.push(" LIMIT ").bind(limit).push(" OFFSET ").bind(offset);
     sql
 }
 
-fn select_count(account: &str, query: &IndexQuery) -> QueryBuilder<Sqlite> {
+fn select_count(dialect: Dialect, account: &str, query: &IndexQuery) -> Sql {
     let (limit, offset) = window(query.page, query.page_limit);
-    let mut sql = QueryBuilder::new("SELECT COUNT(*) FROM (SELECT 1 ");
-    push_matching(&mut sql, account, query);
-    sql.push(" LIMIT ").push_bind(offset.saturating_add(limit).saturating_add(1).max(COUNTED)).push(")");
+    let mut sql = Sql::new("SELECT COUNT(*) FROM (SELECT 1 ");
+    push_matching(&mut sql, dialect, account, query);
+    let counted = offset.saturating_add(limit).saturating_add(1).max(COUNTED);
+    sql.push(" LIMIT ").bind(counted).push(") AS matching");
     sql
 }
 
-fn push_matching(sql: &mut QueryBuilder<Sqlite>, account: &str, query: &IndexQuery) {
-    sql.push("FROM media_index WHERE account = ").push_bind(account.to_owned());
+fn push_matching(sql: &mut Sql, dialect: Dialect, account: &str, query: &IndexQuery) {
+    sql.push("FROM media_index WHERE account = ").bind(account.to_owned());
     if let Some(name) = &query.index_name {
-        sql.push(" AND index_name = ").push_bind(name.clone());
+        dialect.push_equals(sql, "index_name", name);
     }
     // Names and options are from fixed lists, and none is part of another or of a key.
     for option in &query.model_options {
-        sql.push(" AND instr(models, ").push_bind(format!("\"{option}\"")).push(") > 0");
+        dialect.push_contains(sql, "models", &format!("\"{option}\""));
     }
     if let Some(family) = &query.model_family {
-        sql.push(" AND instr(models, ").push_bind(format!("\"model_name\":\"{family}")).push(") > 0");
+        dialect.push_contains(sql, "models", &format!("\"model_name\":\"{family}"));
     }
     if let Some(from) = query.created_from {
-        sql.push(" AND created_at >= ").push_bind(from);
+        sql.push(" AND created_at >= ").bind(from);
     }
     if let Some(from) = query.updated_from {
-        sql.push(" AND updated_at >= ").push_bind(from);
+        sql.push(" AND updated_at >= ").bind(from);
     }
 }
 
@@ -287,7 +295,7 @@ mod tests {
     #[tokio::test]
     async fn lists_walk_an_index_in_the_pages_order() {
         let folder = tempfile::TempDir::new().unwrap();
-        let store = Store::open(folder.path(), 0).await.unwrap();
+        let store = Store::open(folder.path(), &crate::Database::Folder, 0).await.unwrap();
         let all = IndexQuery { page: 1, page_limit: 10, ..IndexQuery::default() };
         let updated = Order { by: SortBy::UpdatedAt, ascending: false };
         for (query, step) in [
@@ -305,7 +313,7 @@ mod tests {
                 "SEARCH media_index USING INDEX media_index_by_name (account=? AND index_name=?)",
             ),
         ] {
-            let plan = plan(&store, &select_page("a", &query)).await;
+            let plan = plan(&store, &select_page(Dialect::Sqlite, "a", &query)).await;
             assert_eq!(plan.first().map(String::as_str), Some(step), "{query:?}: {plan:?}");
         }
     }

@@ -4,13 +4,14 @@ use reelhouse_api::{
     AssetError, AssetId, Fault, IndexedAssetId, RenditionStatus,
     index::{IndexModel, IndexedAssetStatus},
 };
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 use crate::{
     JobRecord, Store,
     error::{Error, Result},
     indexed_assets::{corrupt, fail_unfinished},
     jobs,
+    writer::transaction,
 };
 
 /// A place that a job has begun to see to.
@@ -29,11 +30,11 @@ impl Store {
     /// # Errors
     /// When the database fails or a row is corrupt.
     pub async fn begin_indexing(&self, job: &JobRecord, now_ms: i64) -> Result<Option<Indexing>> {
-        let mut tx = self.db.write().await?;
-        if !jobs::is_held(&mut tx, job).await? {
-            return Ok(None);
-        }
-        let begun: Option<(String, String)> = sqlx::query_as(
+        transaction!(self.db, |tx| {
+            if !jobs::is_held(tx, job).await? {
+                return Ok(None);
+            }
+            let begun: Option<(String, String)> = sqlx::query_as(
             "UPDATE indexed_asset SET status = 'indexing', updated_at = $2
              WHERE seq = (SELECT seq FROM indexed_asset
                           WHERE asset_id = $1 AND status IN ('pending', 'queued', 'indexing') ORDER BY seq LIMIT 1)
@@ -41,13 +42,13 @@ impl Store {
         )
         .bind(job.asset_id.to_string())
         .bind(now_ms)
-        .fetch_optional(&mut *tx)
+        .fetch_optional(tx)
         .await?;
-        let Some((id, models)) = begun else { return Ok(None) };
-        let id = IndexedAssetId::parse(&id).ok_or(Error::Corrupt { table: "indexed_asset", id })?;
-        let models = serde_json::from_str(&models).map_err(|_| corrupt(id))?;
-        tx.commit().await?;
-        Ok(Some(Indexing { id, models }))
+            let Some((id, models)) = begun else { return Ok(None) };
+            let id = IndexedAssetId::parse(&id).ok_or(Error::Corrupt { table: "indexed_asset", id })?;
+            let models = serde_json::from_str(&models).map_err(|_| corrupt(id))?;
+            Ok(Some(Indexing { id, models }))
+        })
     }
 
     /// Says how it went: ready, or why not. False when the job is no longer the worker's; then nothing changes.
@@ -61,29 +62,29 @@ impl Store {
         outcome: Result<(), AssetError>,
         now_ms: i64,
     ) -> Result<bool> {
-        let mut tx = self.db.write().await?;
-        if !jobs::is_held(&mut tx, job).await? {
-            return Ok(false);
-        }
         let (status, error) = match outcome {
             Ok(()) => (IndexedAssetStatus::Ready, None),
             Err(error) => (IndexedAssetStatus::Failed, Some(error)),
         };
-        // Taken out of its index meanwhile is fine.
-        sqlx::query(
-            "UPDATE indexed_asset SET status = $2, updated_at = $3, error_code = $4, error_message = $5,
+        transaction!(self.db, |tx| {
+            if !jobs::is_held(tx, job).await? {
+                return Ok(false);
+            }
+            // Taken out of its index meanwhile is fine.
+            sqlx::query(
+                "UPDATE indexed_asset SET status = $2, updated_at = $3, error_code = $4, error_message = $5,
                                       indexed_at = CASE WHEN $2 = 'ready' THEN $3 END
              WHERE id = $1 AND status = 'indexing'",
-        )
-        .bind(id.to_string())
-        .bind(status.as_str())
-        .bind(now_ms)
-        .bind(error.as_ref().map(|error| &error.code))
-        .bind(error.as_ref().map(|error| &error.message))
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(true)
+            )
+            .bind(id.to_string())
+            .bind(status.as_str())
+            .bind(now_ms)
+            .bind(error.as_ref().map(|error| &error.code))
+            .bind(error.as_ref().map(|error| &error.message))
+            .execute(tx)
+            .await?;
+            Ok(true)
+        })
     }
 
     /// Ends the job if it has seen to all places of its asset; otherwise it waits for its turn again. False when it is no
@@ -92,40 +93,42 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn end_index_job(&self, job: &JobRecord) -> Result<bool> {
-        let mut tx = self.db.write().await?;
-        let left: Option<i64> = sqlx::query_scalar(
+        transaction!(self.db, |tx| {
+            let left: Option<i64> = sqlx::query_scalar(
             "SELECT seq FROM indexed_asset WHERE asset_id = $1 AND status IN ('pending', 'queued', 'indexing') LIMIT 1",
         )
         .bind(job.asset_id.to_string())
         .fetch_optional(&mut *tx)
         .await?;
-        let held = match left {
-            None => jobs::end(&mut tx, job).await?,
-            Some(_) => jobs::release(&mut tx, job).await?,
-        };
-        tx.commit().await?;
-        Ok(held)
+            match left {
+                None => jobs::end(tx, job).await,
+                Some(_) => jobs::release(tx, job).await,
+            }
+        })
     }
 }
 
 /// Shows on an asset's places how far their job is.
-pub(crate) async fn show(tx: &mut SqliteConnection, asset: AssetId, status: RenditionStatus) -> Result<()> {
+pub(crate) async fn show(tx: &mut AnyConnection, asset: AssetId, status: RenditionStatus) -> Result<()> {
     let given_up = AssetError::from(&Fault::Internal);
-    let sql = match status {
+    let query = match status {
         // Claimed: each is begun in its turn.
-        RenditionStatus::Processing => {
-            "UPDATE indexed_asset SET status = 'queued' WHERE asset_id = $1 AND status = 'pending'"
-        }
+        RenditionStatus::Processing => sqlx::query(
+            "UPDATE indexed_asset SET status = 'queued' WHERE asset_id = $1 AND status = 'pending'",
+        )
+        .bind(asset.to_string()),
         // A new life, also for what was given up.
-        RenditionStatus::Pending => {
+        RenditionStatus::Pending => sqlx::query(
             "UPDATE indexed_asset SET status = 'pending', error_code = NULL, error_message = NULL
              WHERE asset_id = $1 AND asset_deleted_at IS NULL
-               AND (status IN ('queued', 'indexing') OR status = 'failed' AND error_code = $2)"
-        }
+               AND (status IN ('queued', 'indexing') OR status = 'failed' AND error_code = $2)",
+        )
+        .bind(asset.to_string())
+        .bind(given_up.code),
         RenditionStatus::Error => return fail_unfinished(tx, asset, &given_up).await,
         // Each says so itself.
         RenditionStatus::Ready => return Ok(()),
     };
-    sqlx::query(sql).bind(asset.to_string()).bind(given_up.code).execute(tx).await?;
+    query.execute(tx).await?;
     Ok(())
 }

@@ -5,14 +5,17 @@
 //! up after [`MAX_FAILED_ATTEMPTS`], one that kills its worker after [`MAX_LOST_LEASES`].
 
 use reelhouse_api::{AssetError, AssetId, EventKind, Fault, JobKind, JobState, RenditionStatus};
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use reelhouse_metrics::metrics;
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::{
     Store,
     accounts::hex,
     assets::become_failed,
+    dialect::or_no_number,
     error::{Error, Result},
     events, indexing,
+    writer::transaction,
 };
 
 /// Attempts that may fail before a job is given up.
@@ -47,6 +50,8 @@ pub struct JobRecord {
     pub progress: Option<f64>,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
+    /// Of which trace it is part, as W3C Trace Context writes it.
+    pub traceparent: Option<String>,
 }
 
 impl JobRecord {
@@ -75,10 +80,10 @@ struct JobRow {
     lost_leases: i64,
     progress: Option<f64>,
     last_error: Option<String>,
+    traceparent: Option<String>,
 }
 
-const COLUMNS: &str =
-    "id, asset_id, kind, state, run_at, worker, token, failed_attempts, lost_leases, progress, last_error";
+const COLUMNS: &str = "id, asset_id, kind, state, run_at, worker, token, failed_attempts, lost_leases, progress, last_error, traceparent";
 
 impl TryFrom<JobRow> for JobRecord {
     type Error = Error;
@@ -96,6 +101,7 @@ impl TryFrom<JobRow> for JobRecord {
             lost_leases,
             progress,
             last_error,
+            traceparent,
         } = row;
         let parsed = (AssetId::parse(&asset_id), JobKind::parse(&kind), JobState::parse(&state));
         let (Some(asset_id), Some(kind), Some(state)) = parsed else {
@@ -113,12 +119,13 @@ impl TryFrom<JobRow> for JobRecord {
             lost_leases,
             progress,
             last_error,
+            traceparent,
         })
     }
 }
 
 /// Ends a job, in the transaction that needs its end; false when it is no longer the worker's.
-pub(crate) async fn end(tx: &mut SqliteConnection, job: &JobRecord) -> Result<bool> {
+pub(crate) async fn end(tx: &mut AnyConnection, job: &JobRecord) -> Result<bool> {
     let ended = sqlx::query("DELETE FROM job WHERE id = $1 AND token = $2 AND state = 'running'")
         .bind(&job.id)
         .bind(job.token)
@@ -128,7 +135,7 @@ pub(crate) async fn end(tx: &mut SqliteConnection, job: &JobRecord) -> Result<bo
 }
 
 /// Whether a job is still the worker's.
-pub(crate) async fn is_held(tx: &mut SqliteConnection, job: &JobRecord) -> Result<bool> {
+pub(crate) async fn is_held(tx: &mut AnyConnection, job: &JobRecord) -> Result<bool> {
     let held: Option<i64> =
         sqlx::query_scalar("SELECT token FROM job WHERE id = $1 AND token = $2 AND state = 'running'")
             .bind(&job.id)
@@ -139,7 +146,7 @@ pub(crate) async fn is_held(tx: &mut SqliteConnection, job: &JobRecord) -> Resul
 }
 
 /// Lets a job wait for its turn again, uncounted; false when it is no longer the worker's.
-pub(crate) async fn release(tx: &mut SqliteConnection, job: &JobRecord) -> Result<bool> {
+pub(crate) async fn release(tx: &mut AnyConnection, job: &JobRecord) -> Result<bool> {
     let released = sqlx::query(
         "UPDATE job SET state = 'queued', worker = NULL, lease_until = NULL, progress = NULL
          WHERE id = $1 AND token = $2 AND state = 'running'",
@@ -151,26 +158,23 @@ pub(crate) async fn release(tx: &mut SqliteConnection, job: &JobRecord) -> Resul
     Ok(released.rows_affected() > 0)
 }
 
-/// Adds a job, in the transaction that needs it. One that is there already for the same thing stays as it is, unless it
+/// Adds a job, part of the trace in which that is done, in the transaction that needs it. One that is there already for the same thing stays as it is, unless it
 /// was given up.
-pub(crate) async fn push(
-    tx: &mut SqliteConnection,
-    asset: AssetId,
-    kind: JobKind,
-    now_ms: i64,
-) -> Result<()> {
+pub(crate) async fn push(tx: &mut AnyConnection, asset: AssetId, kind: JobKind, now_ms: i64) -> Result<()> {
     let mut id = [0; 12];
     getrandom::fill(&mut id)
         .map_err(|source| Error::Io { what: "naming a job", source: std::io::Error::other(source) })?;
     sqlx::query(
-        "INSERT INTO job (id, asset_id, kind, state, created_at, run_at) VALUES ($1, $2, $3, 'queued', $4, $4)
-         ON CONFLICT (asset_id, kind) DO UPDATE SET state = 'queued', run_at = $4, failed_attempts = 0, lost_leases = 0
+        "INSERT INTO job (id, asset_id, kind, state, created_at, run_at, traceparent) VALUES ($1, $2, $3, 'queued', $4, $4, $5)
+         ON CONFLICT (asset_id, kind) DO UPDATE SET state = 'queued', run_at = $4, failed_attempts = 0, lost_leases = 0,
+                                                    traceparent = $5
          WHERE job.state IN ('dead', 'canceled')",
     )
     .bind(hex(&id))
     .bind(asset.to_string())
     .bind(kind.as_str())
     .bind(now_ms)
+    .bind(reelhouse_trace::traceparent())
     .execute(tx)
     .await?;
     Ok(())
@@ -187,7 +191,7 @@ fn status_column(kind: JobKind) -> Option<&'static str> {
 
 /// Shows on the asset, or on its places in indexes, how far a job is. Where that is an end, it is an event.
 pub(crate) async fn show(
-    tx: &mut SqliteConnection,
+    tx: &mut AnyConnection,
     asset: AssetId,
     kind: JobKind,
     status: RenditionStatus,
@@ -213,7 +217,7 @@ pub(crate) async fn show(
 }
 
 /// Says on the asset that a job was given up.
-async fn give_up(tx: &mut SqliteConnection, job: &JobRecord, fault: &Fault, now_ms: i64) -> Result<()> {
+async fn give_up(tx: &mut AnyConnection, job: &JobRecord, fault: &Fault, now_ms: i64) -> Result<()> {
     if !job.kind.decides() {
         return show(tx, job.asset_id, job.kind, RenditionStatus::Error, now_ms).await;
     }
@@ -248,20 +252,20 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn push_job(&self, account: &str, asset: AssetId, kind: JobKind, now_ms: i64) -> Result<bool> {
-        let mut tx = self.db.write().await?;
-        let known: Option<i64> = sqlx::query_scalar(
-            "SELECT seq FROM asset WHERE id = $1 AND account = $2 AND status = 'ready' AND deleted_at IS NULL",
-        )
-        .bind(asset.to_string())
-        .bind(account)
-        .fetch_optional(&mut *tx)
-        .await?;
-        if known.is_none() {
-            return Ok(false);
-        }
-        push(&mut tx, asset, kind, now_ms).await?;
-        tx.commit().await?;
-        Ok(true)
+        transaction!(self.db, |tx| {
+            let known: Option<i64> = sqlx::query_scalar(
+                "SELECT seq FROM asset WHERE id = $1 AND account = $2 AND status = 'ready' AND deleted_at IS NULL",
+            )
+            .bind(asset.to_string())
+            .bind(account)
+            .fetch_optional(&mut *tx)
+            .await?;
+            if known.is_none() {
+                return Ok(false);
+            }
+            push(tx, asset, kind, now_ms).await?;
+            Ok(true)
+        })
     }
 
     /// Takes the next job that is due, if there is one, for `lease_ms` milliseconds.
@@ -296,23 +300,24 @@ impl Store {
         if any.is_none() {
             return Ok(None);
         }
-        let mut tx = self.db.write().await?;
+        let skip_claimed = self.db.dialect().skip_claimed();
         let sql = format!(
             "UPDATE job SET state = 'running', worker = $4, lease_until = $5, token = token + 1, progress = NULL
-             WHERE id = ({due}) AND state = 'queued' RETURNING {COLUMNS}"
+             WHERE id = ({due}{skip_claimed}) AND state = 'queued' RETURNING {COLUMNS}"
         );
-        let row: Option<JobRow> = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(import)
-            .bind(now_ms)
-            .bind(per_account)
-            .bind(worker)
-            .bind(now_ms.saturating_add(lease_ms))
-            .fetch_optional(&mut *tx)
-            .await?;
-        let Some(job) = row.map(JobRecord::try_from).transpose()? else { return Ok(None) };
-        show(&mut tx, job.asset_id, job.kind, RenditionStatus::Processing, now_ms).await?;
-        tx.commit().await?;
-        Ok(Some(job))
+        transaction!(self.db, |tx| {
+            let row: Option<JobRow> = sqlx::query_as(AssertSqlSafe(sql.as_str()))
+                .bind(import)
+                .bind(now_ms)
+                .bind(per_account)
+                .bind(worker)
+                .bind(now_ms.saturating_add(lease_ms))
+                .fetch_optional(&mut *tx)
+                .await?;
+            let Some(job) = row.map(JobRecord::try_from).transpose()? else { return Ok(None) };
+            show(tx, job.asset_id, job.kind, RenditionStatus::Processing, now_ms).await?;
+            Ok(Some(job))
+        })
     }
 
     /// Renews a lease and notes how far the attempt is; false when it is no longer the worker's.
@@ -320,19 +325,19 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn renew_lease(&self, job: &JobRecord, progress: Option<f64>, until_ms: i64) -> Result<bool> {
-        let mut tx = self.db.write().await?;
-        let renewed = sqlx::query(
-            "UPDATE job SET lease_until = $3, progress = $4 WHERE id = $1 AND token = $2 AND state = 'running'",
-        )
-        .bind(&job.id)
-        .bind(job.token)
-        .bind(until_ms)
-        .bind(progress)
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
-        tx.commit().await?;
-        Ok(renewed > 0)
+        transaction!(self.db, |tx| {
+            let renewed = sqlx::query(
+                "UPDATE job SET lease_until = $3, progress = NULLIF($4, -1.0)
+                 WHERE id = $1 AND token = $2 AND state = 'running'",
+            )
+            .bind(&job.id)
+            .bind(job.token)
+            .bind(until_ms)
+            .bind(or_no_number(progress))
+            .execute(tx)
+            .await?;
+            Ok(renewed.rows_affected() > 0)
+        })
     }
 
     /// Gives a job back unfinished and uncounted: its worker is shutting down.
@@ -340,9 +345,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn release_job(&self, job: &JobRecord) -> Result<()> {
-        let mut tx = self.db.write().await?;
-        release(&mut tx, job).await?;
-        Ok(tx.commit().await?)
+        transaction!(self.db, |tx| { release(tx, job).await.map(drop) })
     }
 
     /// Notes a failed attempt. `retry_at` is when to try again, milliseconds since the epoch; without it, or after
@@ -358,27 +361,30 @@ impl Store {
         retry_at: Option<i64>,
         now_ms: i64,
     ) -> Result<()> {
-        let mut tx = self.db.write().await?;
         let again = retry_at.filter(|_| !job.is_last_attempt());
         let state = if again.is_some() { JobState::Queued } else { JobState::Dead };
         let sql =
             "UPDATE job SET state = $3, run_at = COALESCE($4, run_at), failed_attempts = failed_attempts + 1,
                             last_error = $5, worker = NULL, lease_until = NULL, progress = NULL
              WHERE id = $1 AND token = $2 AND state = 'running'";
-        let noted = sqlx::query(sql)
-            .bind(&job.id)
-            .bind(job.token)
-            .bind(state.as_str())
-            .bind(again)
-            .bind(error)
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-        if noted > 0 && state == JobState::Dead {
-            give_up(&mut tx, job, &fault_of(job.kind), now_ms).await?;
-        }
-        tx.commit().await?;
-        if noted > 0 && state == JobState::Dead { self.after_giving_up(job).await } else { Ok(()) }
+        // What programs say is any text; the database's has no NUL.
+        let error = error.replace('\0', "");
+        let is_given_up = transaction!(self.db, |tx| {
+            let noted = sqlx::query(sql)
+                .bind(&job.id)
+                .bind(job.token)
+                .bind(state.as_str())
+                .bind(again)
+                .bind(&error)
+                .execute(&mut *tx)
+                .await?;
+            let is_given_up = noted.rows_affected() > 0 && state == JobState::Dead;
+            if is_given_up {
+                give_up(tx, job, &fault_of(job.kind), now_ms).await?;
+            }
+            Ok(is_given_up)
+        })?;
+        if is_given_up { self.after_giving_up(job).await } else { Ok(()) }
     }
 
     /// Takes back leases that ran out by `now_ms`, or all of the workers whose name begins so: they are gone. Returns how
@@ -398,25 +404,28 @@ impl Store {
         if any.is_none() {
             return Ok(0);
         }
-        let mut tx = self.db.write().await?;
         let sql = format!(
             "UPDATE job SET state = CASE WHEN lost_leases + 1 < $3 THEN 'queued' ELSE 'dead' END,
                             lost_leases = lost_leases + 1, worker = NULL, lease_until = NULL, progress = NULL,
                             last_error = CASE WHEN lost_leases + 1 < $3 THEN last_error ELSE 'its worker died each time' END
              WHERE {lost} RETURNING {COLUMNS}"
         );
-        let rows: Vec<JobRow> = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(now_ms)
-            .bind(&gone)
-            .bind(MAX_LOST_LEASES)
-            .fetch_all(&mut *tx)
-            .await?;
-        let jobs = rows.into_iter().map(JobRecord::try_from).collect::<Result<Vec<_>>>()?;
-        let dead: Vec<JobRecord> = jobs.into_iter().filter(|job| job.state == JobState::Dead).collect();
-        for job in &dead {
-            give_up(&mut tx, job, &fault_of(job.kind), now_ms).await?;
-        }
-        tx.commit().await?;
+        let (dead, lost) = transaction!(self.db, |tx| {
+            let rows: Vec<JobRow> = sqlx::query_as(AssertSqlSafe(sql.as_str()))
+                .bind(now_ms)
+                .bind(&gone)
+                .bind(MAX_LOST_LEASES)
+                .fetch_all(&mut *tx)
+                .await?;
+            let jobs = rows.into_iter().map(JobRecord::try_from).collect::<Result<Vec<_>>>()?;
+            let lost = jobs.len() as u64;
+            let dead: Vec<JobRecord> = jobs.into_iter().filter(|job| job.state == JobState::Dead).collect();
+            for job in &dead {
+                give_up(tx, job, &fault_of(job.kind), now_ms).await?;
+            }
+            Ok((dead, lost))
+        })?;
+        metrics().leases_lost.inc_by(lost);
         for job in &dead {
             self.after_giving_up(job).await?;
         }
@@ -499,16 +508,23 @@ impl Store {
         now_ms: i64,
         ended: Option<Fault>,
     ) -> Result<bool> {
-        let mut tx = self.db.write().await?;
         let sql = format!("{update} RETURNING {COLUMNS}");
-        let row: Option<JobRow> =
-            sqlx::query_as(AssertSqlSafe(sql)).bind(id).bind(now_ms).fetch_optional(&mut *tx).await?;
-        let Some(job) = row.map(JobRecord::try_from).transpose()? else { return Ok(false) };
-        match &ended {
-            Some(fault) => give_up(&mut tx, &job, fault, now_ms).await?,
-            None => show(&mut tx, job.asset_id, job.kind, RenditionStatus::Pending, now_ms).await?,
-        }
-        tx.commit().await?;
+        let Some(job) = transaction!(self.db, |tx| {
+            let row: Option<JobRow> = sqlx::query_as(AssertSqlSafe(sql.as_str()))
+                .bind(id)
+                .bind(now_ms)
+                .fetch_optional(&mut *tx)
+                .await?;
+            let Some(job) = row.map(JobRecord::try_from).transpose()? else { return Ok(None) };
+            match &ended {
+                Some(fault) => give_up(tx, &job, fault, now_ms).await?,
+                None => show(tx, job.asset_id, job.kind, RenditionStatus::Pending, now_ms).await?,
+            }
+            Ok(Some(job))
+        })?
+        else {
+            return Ok(false);
+        };
         if ended.is_some() {
             self.after_giving_up(&job).await?;
         }

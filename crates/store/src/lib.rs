@@ -8,9 +8,11 @@ mod appender;
 mod arriving;
 mod assets;
 mod blobs;
+mod census;
 mod db;
 mod deliveries;
 mod derivatives;
+mod dialect;
 mod doctor;
 mod early;
 mod error;
@@ -30,16 +32,20 @@ mod publish;
 mod remove;
 mod secrets;
 mod sessions;
+mod sql;
 mod staging;
 mod user_metadata;
 mod webhooks;
+mod writer;
 
-use std::path::{Path, PathBuf};
+use std::{path::Path, sync::Arc};
 
 pub use accounts::{AccountRecord, ApiKey, KeyOrigin, KeyRecord};
 pub use appender::Held;
 pub use assets::AssetRecord;
 pub use blobs::{BlobKey, Blobs};
+pub use census::{DiskSpace, JobCount};
+pub use db::Database;
 pub use deliveries::{DeliveryRecord, Outcome};
 pub use derivatives::{Attempt, DerivativeRecord};
 pub use doctor::{Finding, Report};
@@ -62,14 +68,13 @@ use db::Db;
 use error::During;
 use folder_lock::FolderLock;
 
-/// What the names of a server's own workers begin with: at its start, the previous server's leases are taken back at once.
-pub const SERVER_WORKER: &str = "serve:";
-
 /// Everything that is remembered, over one data folder.
 #[derive(Debug)]
 pub struct Store {
     db: Db,
     blobs: Blobs,
+    /// Names this folder among all that share a database; its server is one node, whatever process that is.
+    node: Arc<str>,
     /// Held while this process is the folder's server.
     _lock: Option<FolderLock>,
 }
@@ -80,11 +85,12 @@ impl Store {
     /// # Errors
     /// [`Error::FolderHeld`] when another server holds the folder, [`Error::SchemaNewer`] when a newer
     /// version of this program wrote it.
-    pub async fn open(data_dir: &Path, now_ms: i64) -> Result<Self> {
+    pub async fn open(data_dir: &Path, database: &Database, now_ms: i64) -> Result<Self> {
         let lock = FolderLock::take(data_dir, now_ms)?;
-        let db = Db::open(&database_path(data_dir)).await?;
+        let db = Db::open(database, data_dir).await?;
         let blobs = Blobs::open(data_dir)?;
-        let store = Self { db, blobs, _lock: Some(lock) };
+        let node = lock.node.as_str().into();
+        let store = Self { db, blobs, node, _lock: Some(lock) };
         store.recover(now_ms).await?;
         Ok(store)
     }
@@ -95,12 +101,31 @@ impl Store {
     /// # Errors
     /// [`Error::NoSuchFolder`] when no server ever ran on this folder; [`Error::SchemaOlder`] and
     /// [`Error::SchemaNewer`] when its schema is not this program's.
-    pub async fn attach(data_dir: &Path) -> Result<Self> {
-        let path = database_path(data_dir);
-        if !path.is_file() {
+    pub async fn attach(data_dir: &Path, database: &Database) -> Result<Self> {
+        if !FolderLock::was_ever_taken(data_dir) {
             return Err(Error::NoSuchFolder { path: data_dir.to_owned() });
         }
-        Ok(Self { db: Db::attach(&path).await?, blobs: Blobs::attach(data_dir), _lock: None })
+        let db = Db::attach(database, data_dir).await?;
+        let node = FolderLock::node_of(data_dir).into();
+        Ok(Self { db, blobs: Blobs::attach(data_dir), node, _lock: None })
+    }
+
+    /// Brings the schema of a database up to this program's, while servers run on it or not; of SQLite, only without one.
+    /// Returns its version.
+    ///
+    /// # Errors
+    /// Like [`Store::open`].
+    pub async fn migrate(data_dir: &Path, database: &Database, now_ms: i64) -> Result<i64> {
+        let _lock = match database {
+            Database::Folder => Some(FolderLock::take(data_dir, now_ms)?),
+            Database::Postgres(_) => None,
+        };
+        Ok(Db::open(database, data_dir).await?.newest_known())
+    }
+
+    /// What the names of this server's own workers begin with: at its next start, their leases are taken back at once.
+    pub fn server_worker(&self) -> String {
+        format!("serve:{}:", self.node)
     }
 
     /// The folder's blobs.
@@ -116,26 +141,37 @@ impl Store {
         self.db.ping().await
     }
 
-    /// Ends what a previous process began: intents without a row lose their blob, tombstones theirs, and staging
-    /// is emptied. Runs before anything listens, under the folder's lock.
-    async fn recover(&self, now_ms: i64) -> Result<()> {
-        for asset in self.pending_intents().await? {
+    /// Ends what some node began before `before_ms` and, by then, could not end: it died, or lost the database. Safe beside
+    /// all that runs.
+    ///
+    /// # Errors
+    /// When the database or the folder fails.
+    pub async fn end_left_over(&self, before_ms: i64) -> Result<()> {
+        for asset in self.intents_before(before_ms).await? {
             self.resolve_intent(asset).await?;
         }
-        for asset in self.tombstones().await? {
+        for asset in self.tombstones(before_ms).await? {
+            self.finish_removal(asset).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends what a previous process of this node began: intents without a row lose their blob, tombstones theirs, and staging
+    /// is emptied. Runs before anything listens, under the folder's lock.
+    async fn recover(&self, now_ms: i64) -> Result<()> {
+        for asset in self.own_intents().await? {
+            self.resolve_intent(asset).await?;
+        }
+        for asset in self.tombstones(i64::MAX).await? {
             self.finish_removal(asset).await?;
         }
         self.remove_stray_incoming().await?;
         // Their process held the folder's lock, and that is ours now.
-        self.take_back_leases(now_ms, Some(SERVER_WORKER)).await?;
-        self.take_back_deliveries(now_ms, Some(SERVER_WORKER)).await?;
+        self.take_back_leases(now_ms, Some(&self.server_worker())).await?;
+        self.take_back_deliveries(now_ms, Some(&self.server_worker())).await?;
         for path in self.abandoned_attempts().await? {
             std::fs::remove_dir_all(path).during("removing what an attempt left")?;
         }
         self.blobs.clear_staging()
     }
-}
-
-fn database_path(data_dir: &Path) -> PathBuf {
-    data_dir.join("reelhouse.db")
 }

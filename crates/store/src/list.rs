@@ -1,20 +1,19 @@
 //! Lists of assets: one page and how many there are, by index and not by scan.
 
 use reelhouse_api::{AssetId, MediaKind};
-use sqlx::{QueryBuilder, Sqlite};
 
 use crate::{
     Store,
     assets::{AssetRecord, AssetRow, COLUMNS},
+    dialect::Dialect,
     error::Result,
-    fold::{account_shard, fold},
+    fold::fold,
+    sql::Sql,
 };
 
 /// Filtered lists are counted up to here (or to the end of the page shown, if that is further): a count walks what it
 /// counts.
 pub(crate) const COUNTED: i64 = 10_000;
-/// Characters of a needle that the index of filenames can find.
-const TRIGRAM: usize = 3;
 
 /// Which assets of an account to list. Filters combine with AND, the values of one filter with OR.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +51,7 @@ pub struct Order {
 
 impl Order {
     /// For tables whose key is the order of creation.
-    pub(crate) fn push(self, sql: &mut QueryBuilder<Sqlite>) {
+    pub(crate) fn push(self, sql: &mut Sql) {
         sql.push(match (self.by, self.ascending) {
             (SortBy::CreatedAt, false) => " ORDER BY seq DESC",
             (SortBy::CreatedAt, true) => " ORDER BY seq",
@@ -69,35 +68,37 @@ impl Store {
     /// # Errors
     /// When the database fails or a row is corrupt.
     pub async fn assets(&self, account: &str, query: &AssetQuery) -> Result<(Vec<AssetRecord>, u64)> {
-        let (mut page, mut count) = (select_page(account, query), select_count(account, query));
+        let dialect = self.db.dialect();
         // One snapshot for both, so that a page and its total agree.
-        let mut tx = self.db.readers().begin().await?;
-        let total: Option<i64> = count.build_query_scalar().fetch_optional(&mut *tx).await?;
-        let rows: Vec<AssetRow> = page.build_query_as().fetch_all(&mut *tx).await?;
+        let mut tx = self.db.snapshot().await?;
+        let count = select_count(dialect, account, query);
+        let total: Option<i64> = count.number().fetch_optional(&mut *tx).await?;
+        let rows: Vec<AssetRow> = select_page(dialect, account, query).rows().fetch_all(&mut *tx).await?;
         tx.commit().await?;
         let records = rows.into_iter().map(AssetRecord::try_from).collect::<Result<_>>()?;
         Ok((records, total.unwrap_or(0).unsigned_abs()))
     }
 }
 
-fn select_page(account: &str, query: &AssetQuery) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} FROM "));
-    let order = push_matching(&mut sql, account, query);
+fn select_page(dialect: Dialect, account: &str, query: &AssetQuery) -> Sql {
+    let mut sql = Sql::new(format!("SELECT {COLUMNS} FROM "));
+    let order = push_matching(&mut sql, dialect, account, query);
     let (limit, offset) = window(query.page, query.page_limit);
-    sql.push(format!(" ORDER BY {order} DESC LIMIT ")).push_bind(limit).push(" OFFSET ").push_bind(offset);
+    sql.push(" ORDER BY ").push(order).push(" DESC LIMIT ").bind(limit).push(" OFFSET ").bind(offset);
     sql
 }
 
-fn select_count(account: &str, query: &AssetQuery) -> QueryBuilder<Sqlite> {
+fn select_count(dialect: Dialect, account: &str, query: &AssetQuery) -> Sql {
     if query.asset_ids.is_none() && query.asset_types.is_none() && query.filename.is_empty() {
-        let mut sql = QueryBuilder::new("SELECT asset_count FROM account WHERE name = ");
-        sql.push_bind(account.to_owned());
+        let mut sql = Sql::new("SELECT asset_count FROM account WHERE name = ");
+        sql.bind(account.to_owned());
         return sql;
     }
     let (limit, offset) = window(query.page, query.page_limit);
-    let mut sql = QueryBuilder::new("SELECT COUNT(*) FROM (SELECT 1 FROM ");
-    push_matching(&mut sql, account, query);
-    sql.push(" LIMIT ").push_bind(offset.saturating_add(limit).saturating_add(1).max(COUNTED)).push(")");
+    let mut sql = Sql::new("SELECT COUNT(*) FROM (SELECT 1 FROM ");
+    push_matching(&mut sql, dialect, account, query);
+    let counted = offset.saturating_add(limit).saturating_add(1).max(COUNTED);
+    sql.push(" LIMIT ").bind(counted).push(") AS matching");
     sql
 }
 
@@ -110,42 +111,29 @@ pub(crate) fn window(page: u64, page_limit: u32) -> (i64, i64) {
 
 /// Tables and conditions. Where the index of filenames can help it leads, and its rows come in the page's order; ids,
 /// if there are any, are few and lead themselves. Returns the column of whoever leads that says the order of creation.
-fn push_matching(sql: &mut QueryBuilder<Sqlite>, account: &str, query: &AssetQuery) -> &'static str {
+fn push_matching(sql: &mut Sql, dialect: Dialect, account: &str, query: &AssetQuery) -> &'static str {
     let needle = fold(&query.filename);
-    let by_index = query.asset_ids.is_none()
-        && needle.chars().count() >= TRIGRAM
-        // No name has any, and the index's language knows no NUL.
-        && !needle.contains(char::is_control);
-    if by_index {
-        let phrase = needle.replace('"', "\"\"");
-        // CROSS JOIN fixes the order: the index first, then the rows it names.
-        sql.push("asset_search CROSS JOIN asset ON asset.seq = asset_search.rowid WHERE asset_search MATCH ");
-        let shard = account_shard(account);
-        sql.push_bind(format!("account_shard:\"{shard}\" AND filename_folded:\"{phrase}\""));
-        sql.push(" AND ");
+    let order = if query.asset_ids.is_none() && !needle.is_empty() {
+        dialect.push_named(sql, account, &needle)
     } else {
-        sql.push("asset WHERE ");
-    }
-    sql.push("asset.account = ").push_bind(account.to_owned()).push(" AND asset.deleted_at IS NULL");
+        sql.push("asset WHERE asset.account = ").bind(account.to_owned());
+        if !needle.is_empty() {
+            dialect.push_contains(sql, "asset.filename_folded", &needle);
+        }
+        "asset.seq"
+    };
+    sql.push(" AND asset.deleted_at IS NULL");
     if let Some(ids) = &query.asset_ids {
         push_in(sql, "asset.id", ids.iter().map(ToString::to_string));
     }
     if let Some(kinds) = &query.asset_types {
         push_in(sql, "asset.kind", kinds.iter().map(|kind| kind.as_str().to_owned()));
     }
-    if !by_index && !needle.is_empty() {
-        sql.push(" AND instr(asset.filename_folded, ").push_bind(needle).push(") > 0");
-    }
-    if by_index { "asset_search.rowid" } else { "asset.seq" }
+    order
 }
 
-pub(crate) fn push_in(sql: &mut QueryBuilder<Sqlite>, column: &str, values: impl Iterator<Item = String>) {
-    sql.push(" AND ").push(column).push(" IN (");
-    let mut list = sql.separated(", ");
-    values.for_each(|value| {
-        list.push_bind(value);
-    });
-    sql.push(")");
+pub(crate) fn push_in(sql: &mut Sql, column: &str, values: impl Iterator<Item = String>) {
+    sql.push(" AND ").push(column).push(" IN ").bind_list(values);
 }
 
 #[cfg(test)]
@@ -154,8 +142,8 @@ pub(crate) mod tests {
 
     use super::*;
 
-    pub(crate) async fn plan(store: &Store, query: &QueryBuilder<Sqlite>) -> Vec<String> {
-        let sql = format!("EXPLAIN QUERY PLAN {}", query.sql().as_str());
+    pub(crate) async fn plan(store: &Store, query: &Sql) -> Vec<String> {
+        let sql = format!("EXPLAIN QUERY PLAN {}", query.text());
         let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(store.db.readers()).await.unwrap();
         rows.iter().map(|row| row.get("detail")).collect()
     }
@@ -167,7 +155,7 @@ pub(crate) mod tests {
     #[tokio::test]
     async fn lists_walk_an_index_in_the_pages_order() {
         let folder = tempfile::TempDir::new().unwrap();
-        let store = Store::open(folder.path(), 0).await.unwrap();
+        let store = Store::open(folder.path(), &crate::Database::Folder, 0).await.unwrap();
         let by_account = "SEARCH asset USING INDEX asset_by_account (account=? AND deleted_at=?)";
         let covering = "SEARCH asset USING COVERING INDEX asset_by_account (account=? AND deleted_at=?)";
         let by_name =
@@ -182,14 +170,19 @@ pub(crate) mod tests {
             // Two characters have no trigram: the walk stops at the page's end.
             (query("cl"), vec![by_account], vec![by_account]),
         ] {
-            for (sql, expected) in [(select_page("a", &query), page), (select_count("a", &query), count)] {
+            for (sql, expected) in [
+                (select_page(Dialect::Sqlite, "a", &query), page),
+                (select_count(Dialect::Sqlite, "a", &query), count),
+            ] {
                 let plan = plan(&store, &sql).await;
                 let fits = expected.iter().all(|step| plan.iter().any(|line| line.starts_with(step)));
                 assert!(fits && !plan.iter().any(|line| line.contains("TEMP B-TREE")), "{query:?}: {plan:?}");
             }
         }
         let ids = AssetId::parse(&"0".repeat(24)).map(|id| vec![id]);
-        let plan = plan(&store, &select_page("a", &AssetQuery { asset_ids: ids, ..query("clip") })).await;
+        let plan =
+            plan(&store, &select_page(Dialect::Sqlite, "a", &AssetQuery { asset_ids: ids, ..query("clip") }))
+                .await;
         assert!(plan.iter().any(|line| line.ends_with("(id=?)")), "{plan:?}");
     }
 }

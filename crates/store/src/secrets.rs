@@ -4,6 +4,7 @@ use crate::{
     Store,
     accounts::hex,
     error::{Error, Result},
+    writer::transaction,
 };
 
 impl Store {
@@ -15,17 +16,14 @@ impl Store {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)
             .map_err(|source| Error::Io { what: "making a secret", source: std::io::Error::other(source) })?;
-        let mut tx = self.db.write().await?;
-        sqlx::query("INSERT INTO secret (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
-            .bind(name)
-            .bind(hex(&bytes))
-            .execute(&mut *tx)
-            .await?;
-        let secret = sqlx::query_scalar("SELECT value FROM secret WHERE name = $1")
-            .bind(name)
-            .fetch_one(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(secret)
+        transaction!(self.db, |tx| {
+            sqlx::query("INSERT INTO secret (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
+                .bind(name)
+                .bind(hex(&bytes))
+                .execute(&mut *tx)
+                .await?;
+            let secret = sqlx::query_scalar("SELECT value FROM secret WHERE name = $1");
+            Ok(secret.bind(name).fetch_one(tx).await?)
+        })
     }
 }

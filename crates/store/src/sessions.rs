@@ -1,8 +1,10 @@
 //! Uploads in chunks: what is here, what was reported, and when all of it is. Bytes go to the asset's incoming file, each chunk
 //! at its place; a chunk has a row once its bytes are flushed, so that a status tells the truth after any crash.
 
+use std::collections::BTreeSet;
+
 use reelhouse_api::{AssetError, AssetId, Fault, JobKind, MediaKind, UploadId, UploadStatus};
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::{
     AssetRecord, Store,
@@ -11,6 +13,7 @@ use crate::{
     error::{Error, Result},
     idempotency::{self, Receipt},
     jobs,
+    writer::transaction,
 };
 
 /// An upload in chunks as it is remembered.
@@ -167,7 +170,7 @@ impl Store {
         // the next start removes.
         self.blobs.create_incoming(asset.id).await?;
         let begun = self.insert_upload(asset, session, receipt).await;
-        if begun.is_err() {
+        if begun.as_ref().is_err_and(Error::is_certain) {
             self.blobs.remove(BlobKey::Incoming(asset.id)).await?;
         }
         begun
@@ -179,26 +182,27 @@ impl Store {
         session: &UploadSession,
         receipt: Option<&Receipt>,
     ) -> Result<()> {
-        let mut tx = self.db.write().await?;
-        idempotency::insert(&mut tx, &asset.account, receipt, asset.created_at).await?;
-        assets::insert(&mut tx, asset).await?;
         let sql = format!(
             "INSERT INTO upload_session ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
         );
-        sqlx::query(AssertSqlSafe(sql))
-            .bind(session.id.to_string())
-            .bind(session.asset_id.to_string())
-            .bind(&session.account)
-            .bind(session.kind.as_str())
-            .bind(i64_of(session.total_size))
-            .bind(i64_of(session.chunk_size))
-            .bind(session.status.as_str())
-            .bind(session.created_at)
-            .bind(session.updated_at)
-            .bind(session.expires_at)
-            .execute(&mut *tx)
-            .await?;
-        Ok(tx.commit().await?)
+        transaction!(self.db, |tx| {
+            idempotency::insert(tx, &asset.account, receipt, asset.created_at).await?;
+            assets::insert(tx, asset).await?;
+            sqlx::query(AssertSqlSafe(sql.as_str()))
+                .bind(session.id.to_string())
+                .bind(session.asset_id.to_string())
+                .bind(&session.account)
+                .bind(session.kind.as_str())
+                .bind(i64_of(session.total_size))
+                .bind(i64_of(session.chunk_size))
+                .bind(session.status.as_str())
+                .bind(session.created_at)
+                .bind(session.updated_at)
+                .bind(session.expires_at)
+                .execute(tx)
+                .await?;
+            Ok(())
+        })
     }
 
     /// An upload, whosever: for URLs that are keys of their own.
@@ -232,7 +236,7 @@ impl Store {
         now_ms: i64,
     ) -> Result<(Vec<UploadSession>, u64)> {
         let open = "FROM upload_session WHERE account = $1 AND status = 'active' AND expires_at > $2";
-        let mut tx = self.db.readers().begin().await?;
+        let mut tx = self.db.snapshot().await?;
         let total: i64 = sqlx::query_scalar(AssertSqlSafe(format!("SELECT COUNT(*) {open}")))
             .bind(account)
             .bind(now_ms)
@@ -257,7 +261,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn slot(&self, session: &UploadSession, index: u64, now_ms: i64) -> Result<Slot> {
-        let mut tx = self.db.readers().begin().await?;
+        let mut tx = self.db.snapshot().await?;
         slot(&mut tx, session, index, now_ms).await
     }
 
@@ -266,17 +270,16 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn empty_slot(&self, session: &UploadSession, index: u64, now_ms: i64) -> Result<Slot> {
-        let mut tx = self.db.write().await?;
-        sqlx::query(
-            "DELETE FROM upload_chunk WHERE upload_id = $1 AND chunk_index = $2 AND completed_at IS NULL",
-        )
-        .bind(session.id.to_string())
-        .bind(i64_of(index))
-        .execute(&mut *tx)
-        .await?;
-        let slot = slot(&mut tx, session, index, now_ms).await?;
-        tx.commit().await?;
-        Ok(slot)
+        transaction!(self.db, |tx| {
+            sqlx::query(
+                "DELETE FROM upload_chunk WHERE upload_id = $1 AND chunk_index = $2 AND completed_at IS NULL",
+            )
+            .bind(session.id.to_string())
+            .bind(i64_of(index))
+            .execute(&mut *tx)
+            .await?;
+            slot(tx, session, index, now_ms).await
+        })
     }
 
     /// Records that a chunk's bytes are here, flushed. False when the upload takes no chunks any more.
@@ -284,24 +287,24 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn record_chunk(&self, id: UploadId, index: u64, etag: &str, now_ms: i64) -> Result<bool> {
-        let mut tx = self.db.write().await?;
-        if !is_open(&mut tx, id, now_ms).await? {
-            return Ok(false);
-        }
-        // One that was completed meanwhile, by another server that does not know our locks, stays.
-        sqlx::query(
-            "INSERT INTO upload_chunk (upload_id, chunk_index, etag, received_at) VALUES ($1, $2, $3, $4)
+        transaction!(self.db, |tx| {
+            if !is_open(tx, id, now_ms).await? {
+                return Ok(false);
+            }
+            // One that was completed meanwhile, by another server that does not know our locks, stays.
+            sqlx::query(
+                "INSERT INTO upload_chunk (upload_id, chunk_index, etag, received_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (upload_id, chunk_index) DO UPDATE SET etag = $3, received_at = $4
              WHERE upload_chunk.completed_at IS NULL",
-        )
-        .bind(id.to_string())
-        .bind(i64_of(index))
-        .bind(etag)
-        .bind(now_ms)
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(true)
+            )
+            .bind(id.to_string())
+            .bind(i64_of(index))
+            .bind(etag)
+            .bind(now_ms)
+            .execute(tx)
+            .await?;
+            Ok(true)
+        })
     }
 
     /// Records chunks that a client reports with their ETags, all or none. With the last one the upload is complete, and a
@@ -315,45 +318,51 @@ impl Store {
         chunks: &[(u64, &str)],
         now_ms: i64,
     ) -> Result<Reported> {
-        let mut tx = self.db.write().await?;
-        let open = is_open(&mut tx, session.id, now_ms).await?;
-        let (mut processed, mut duplicates) = (0, 0);
-        for (index, etag) in chunks {
-            match chunk(&mut tx, session.id, *index).await? {
-                None => return Ok(if open { Reported::Missing(*index) } else { Reported::Closed }),
-                Some(found) if found.etag != *etag => return Ok(Reported::Differs(*index)),
-                Some(found) if found.completed_at.is_some() => duplicates += 1,
-                Some(_) if !open => return Ok(Reported::Closed),
-                Some(_) => {
-                    sqlx::query(
-                        "UPDATE upload_chunk SET completed_at = $3 WHERE upload_id = $1 AND chunk_index = $2",
-                    )
-                    .bind(session.id.to_string())
-                    .bind(i64_of(*index))
-                    .bind(now_ms)
-                    .execute(&mut *tx)
-                    .await?;
-                    processed += 1;
+        transaction!(self.db, |tx| {
+            let open = is_open(tx, session.id, now_ms).await?;
+            // All are looked at before any is written: a report that is refused changes nothing. One chunk may be in it twice.
+            let (mut processed, mut duplicates) = (BTreeSet::new(), 0);
+            for (index, etag) in chunks {
+                match chunk(tx, session.id, *index).await? {
+                    None => return Ok(if open { Reported::Missing(*index) } else { Reported::Closed }),
+                    Some(found) if found.etag != *etag => return Ok(Reported::Differs(*index)),
+                    Some(found) if found.completed_at.is_some() || processed.contains(index) => {
+                        duplicates += 1
+                    }
+                    Some(_) if !open => return Ok(Reported::Closed),
+                    Some(_) => {
+                        processed.insert(*index);
+                    }
                 }
             }
-        }
-        if processed > 0 {
-            let (completed, _) = completed(&mut tx, session).await?;
-            let status = if completed == session.total_chunks() {
-                jobs::push(&mut tx, session.asset_id, JobKind::Examine, now_ms).await?;
-                UploadStatus::Completed
-            } else {
-                UploadStatus::Active
-            };
-            sqlx::query("UPDATE upload_session SET status = $2, updated_at = $3 WHERE id = $1")
+            for index in &processed {
+                sqlx::query(
+                    "UPDATE upload_chunk SET completed_at = $3 WHERE upload_id = $1 AND chunk_index = $2",
+                )
                 .bind(session.id.to_string())
-                .bind(status.as_str())
+                .bind(i64_of(*index))
                 .bind(now_ms)
                 .execute(&mut *tx)
                 .await?;
-        }
-        tx.commit().await?;
-        Ok(Reported::Recorded { processed, duplicates })
+            }
+            let processed = processed.len() as u64;
+            if processed > 0 {
+                let (completed, _) = completed(tx, session).await?;
+                let status = if completed == session.total_chunks() {
+                    jobs::push(tx, session.asset_id, JobKind::Examine, now_ms).await?;
+                    UploadStatus::Completed
+                } else {
+                    UploadStatus::Active
+                };
+                sqlx::query("UPDATE upload_session SET status = $2, updated_at = $3 WHERE id = $1")
+                    .bind(session.id.to_string())
+                    .bind(status.as_str())
+                    .bind(now_ms)
+                    .execute(tx)
+                    .await?;
+            }
+            Ok(Reported::Recorded { processed, duplicates })
+        })
     }
 
     /// How many chunks were reported, and their bytes.
@@ -398,24 +407,26 @@ impl Store {
             let asset = AssetId::parse(asset).ok_or_else(corrupt)?;
             let fault =
                 Fault::UploadNotActive { upload_id: id.clone(), status: UploadStatus::Expired.as_str() };
-            let mut tx = self.db.write().await?;
-            let expired = sqlx::query(
-                "UPDATE upload_session SET status = 'expired', updated_at = $2 WHERE id = $1 AND status = 'active'",
-            )
-            .bind(id)
-            .bind(now_ms)
-            .execute(&mut *tx)
-            .await?;
-            if expired.rows_affected() == 0 {
-                continue;
-            }
-            sqlx::query("DELETE FROM upload_chunk WHERE upload_id = $1 AND completed_at IS NULL")
+            if transaction!(self.db, |tx| {
+                let expired = sqlx::query(
+                    "UPDATE upload_session SET status = 'expired', updated_at = $2 WHERE id = $1 AND status = 'active'",
+                )
                 .bind(id)
+                .bind(now_ms)
                 .execute(&mut *tx)
                 .await?;
-            become_failed(&mut tx, asset, &AssetError::from(&fault), now_ms).await?;
-            tx.commit().await?;
-            self.remove_failed(asset).await?;
+                if expired.rows_affected() == 0 {
+                    return Ok(false);
+                }
+                sqlx::query("DELETE FROM upload_chunk WHERE upload_id = $1 AND completed_at IS NULL")
+                    .bind(id)
+                    .execute(&mut *tx)
+                    .await?;
+                become_failed(tx, asset, &AssetError::from(&fault), now_ms).await?;
+                Ok(true)
+            })? {
+                self.remove_failed(asset).await?;
+            }
         }
         Ok(due.len() as u64)
     }
@@ -433,22 +444,22 @@ impl Store {
         if any.is_none() {
             return Ok(0);
         }
-        let mut tx = self.db.write().await?;
-        sqlx::query(AssertSqlSafe(format!("DELETE FROM upload_chunk WHERE upload_id IN ({ended})")))
-            .bind(before_ms)
-            .execute(&mut *tx)
-            .await?;
-        let forgotten =
-            sqlx::query("DELETE FROM upload_session WHERE status <> 'active' AND expires_at < $1")
+        transaction!(self.db, |tx| {
+            sqlx::query(AssertSqlSafe(format!("DELETE FROM upload_chunk WHERE upload_id IN ({ended})")))
                 .bind(before_ms)
                 .execute(&mut *tx)
                 .await?;
-        tx.commit().await?;
-        Ok(forgotten.rows_affected())
+            let forgotten =
+                sqlx::query("DELETE FROM upload_session WHERE status <> 'active' AND expires_at < $1")
+                    .bind(before_ms)
+                    .execute(tx)
+                    .await?;
+            Ok(forgotten.rows_affected())
+        })
     }
 }
 
-async fn slot(tx: &mut SqliteConnection, session: &UploadSession, index: u64, now_ms: i64) -> Result<Slot> {
+async fn slot(tx: &mut AnyConnection, session: &UploadSession, index: u64, now_ms: i64) -> Result<Slot> {
     if !is_open(tx, session.id, now_ms).await? {
         return Ok(Slot::Closed);
     }
@@ -459,7 +470,7 @@ async fn slot(tx: &mut SqliteConnection, session: &UploadSession, index: u64, no
     })
 }
 
-async fn is_open(tx: &mut SqliteConnection, id: UploadId, now_ms: i64) -> Result<bool> {
+async fn is_open(tx: &mut AnyConnection, id: UploadId, now_ms: i64) -> Result<bool> {
     let open: Option<i64> = sqlx::query_scalar(
         "SELECT 1 FROM upload_session JOIN asset ON asset.id = asset_id
          WHERE upload_session.id = $1 AND upload_session.status = 'active' AND expires_at > $2 AND deleted_at IS NULL",
@@ -471,7 +482,7 @@ async fn is_open(tx: &mut SqliteConnection, id: UploadId, now_ms: i64) -> Result
     Ok(open.is_some())
 }
 
-async fn chunk(tx: &mut SqliteConnection, id: UploadId, index: u64) -> Result<Option<ChunkRecord>> {
+async fn chunk(tx: &mut AnyConnection, id: UploadId, index: u64) -> Result<Option<ChunkRecord>> {
     let row: Option<(i64, String, i64, Option<i64>)> = sqlx::query_as(
         "SELECT chunk_index, etag, received_at, completed_at FROM upload_chunk
          WHERE upload_id = $1 AND chunk_index = $2",
@@ -487,11 +498,11 @@ fn record((index, etag, received_at, completed_at): (i64, String, i64, Option<i6
     ChunkRecord { index: index.unsigned_abs(), etag, received_at, completed_at }
 }
 
-async fn completed(tx: &mut SqliteConnection, session: &UploadSession) -> Result<(u64, u64)> {
+async fn completed(tx: &mut AnyConnection, session: &UploadSession) -> Result<(u64, u64)> {
     let last = session.total_chunks();
     let (_, last_size) = session.place(last).unwrap_or_default();
     let (count, bytes): (i64, i64) = sqlx::query_as(
-        "SELECT COUNT(*), COALESCE(SUM(CASE WHEN chunk_index = $2 THEN $3 ELSE $4 END), 0) FROM upload_chunk
+        "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN chunk_index = $2 THEN $3 ELSE $4 END), 0) AS BIGINT) FROM upload_chunk
          WHERE upload_id = $1 AND completed_at IS NOT NULL",
     )
     .bind(session.id.to_string())

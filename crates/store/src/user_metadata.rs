@@ -6,6 +6,7 @@ use crate::{
     Store,
     assets::json,
     error::{Error, Result},
+    writer::transaction,
 };
 
 impl Store {
@@ -18,27 +19,29 @@ impl Store {
         &self,
         account: &str,
         id: AssetId,
-        change: impl FnOnce(Option<UserMetadata>) -> Result<Option<UserMetadata>, E>,
+        change: impl Fn(Option<UserMetadata>) -> Result<Option<UserMetadata>, E>,
     ) -> Result<bool, E> {
-        let mut tx = self.db.write().await?;
-        let kept: Option<Option<String>> = sqlx::query_scalar(
-            "SELECT user_metadata FROM asset WHERE id = $1 AND account = $2 AND deleted_at IS NULL",
-        )
-        .bind(id.to_string())
-        .bind(account)
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(Error::from)?;
-        let Some(kept) = kept else { return Ok(false) };
-        let kept = kept.as_deref().map(serde_json::from_str).transpose();
-        let kept = kept.map_err(|_| Error::Corrupt { table: "asset", id: id.to_string() })?;
-        sqlx::query("UPDATE asset SET user_metadata = $2 WHERE id = $1")
+        transaction!(self.db, |tx| {
+            let kept: Option<Option<String>> = sqlx::query_scalar(
+                "SELECT user_metadata FROM asset WHERE id = $1 AND account = $2 AND deleted_at IS NULL",
+            )
             .bind(id.to_string())
-            .bind(json(id, change(kept)?.as_ref())?)
-            .execute(&mut *tx)
-            .await
-            .map_err(Error::from)?;
-        tx.commit().await.map_err(Error::from)?;
-        Ok(true)
+            .bind(account)
+            .fetch_optional(&mut *tx)
+            .await?;
+            let Some(kept) = kept else { return Ok(Ok(false)) };
+            let kept = kept.as_deref().map(serde_json::from_str).transpose();
+            let kept = kept.map_err(|_| Error::Corrupt { table: "asset", id: id.to_string() })?;
+            let changed = match change(kept) {
+                Ok(changed) => changed,
+                Err(refused) => return Ok(Err(refused)),
+            };
+            sqlx::query("UPDATE asset SET user_metadata = $2 WHERE id = $1")
+                .bind(id.to_string())
+                .bind(json(id, changed.as_ref())?)
+                .execute(tx)
+                .await?;
+            Ok(Ok(true))
+        })?
     }
 }

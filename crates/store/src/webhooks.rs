@@ -7,6 +7,7 @@ use crate::{
     Store,
     error::{Error, Result},
     events::{message_id, random_hex},
+    writer::transaction,
 };
 
 /// Who is told what happens to an account's assets.
@@ -75,26 +76,27 @@ impl Store {
         now_ms: i64,
     ) -> Result<Option<WebhookRecord>> {
         let id = random_hex::<6>()?;
-        let mut tx = self.db.write().await?;
-        if count(&mut tx, account, 1).await? == 0 {
-            return Ok(None);
-        }
         let names: Vec<&str> = events.iter().map(|event| event.as_str()).collect();
         let sql = format!(
             "INSERT INTO webhook (id, account, url, events, secret, created_at) VALUES ($1, $2, $3, $4, $5, $6)
              RETURNING {COLUMNS}"
         );
-        let row: WebhookRow = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(id)
-            .bind(account)
-            .bind(url)
-            .bind(format!(",{},", names.join(",")))
-            .bind(secret)
-            .bind(now_ms)
-            .fetch_one(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        WebhookRecord::try_from(row).map(Some)
+        let names = format!(",{},", names.join(","));
+        transaction!(self.db, |tx| {
+            if count(tx, account, 1).await? == 0 {
+                return Ok(None);
+            }
+            let row: WebhookRow = sqlx::query_as(AssertSqlSafe(sql.as_str()))
+                .bind(&id)
+                .bind(account)
+                .bind(url)
+                .bind(&names)
+                .bind(secret)
+                .bind(now_ms)
+                .fetch_one(tx)
+                .await?;
+            WebhookRecord::try_from(row).map(Some)
+        })
     }
 
     /// Every webhook, oldest first.
@@ -123,19 +125,19 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn remove_webhook(&self, id: &str) -> Result<bool> {
-        let mut tx = self.db.write().await?;
-        let removed: Option<(String, Option<i64>)> =
-            sqlx::query_as("DELETE FROM webhook WHERE id = $1 RETURNING account, disabled_at")
-                .bind(id)
-                .fetch_optional(&mut *tx)
-                .await?;
-        let Some((account, disabled_at)) = removed else { return Ok(false) };
-        if disabled_at.is_none() {
-            count(&mut tx, &account, -1).await?;
-        }
-        sqlx::query("DELETE FROM webhook_delivery WHERE webhook_id = $1").bind(id).execute(&mut *tx).await?;
-        tx.commit().await?;
-        Ok(true)
+        transaction!(self.db, |tx| {
+            let removed: Option<(String, Option<i64>)> =
+                sqlx::query_as("DELETE FROM webhook WHERE id = $1 RETURNING account, disabled_at")
+                    .bind(id)
+                    .fetch_optional(&mut *tx)
+                    .await?;
+            let Some((account, disabled_at)) = removed else { return Ok(false) };
+            if disabled_at.is_none() {
+                count(tx, &account, -1).await?;
+            }
+            sqlx::query("DELETE FROM webhook_delivery WHERE webhook_id = $1").bind(id).execute(tx).await?;
+            Ok(true)
+        })
     }
 
     /// Tells a webhook again that was told nothing any more; false if there is no disabled one of this id.
@@ -143,17 +145,17 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn enable_webhook(&self, id: &str) -> Result<bool> {
-        let mut tx = self.db.write().await?;
-        let enabled: Option<String> = sqlx::query_scalar(
+        transaction!(self.db, |tx| {
+            let enabled: Option<String> = sqlx::query_scalar(
             "UPDATE webhook SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL RETURNING account",
         )
         .bind(id)
         .fetch_optional(&mut *tx)
         .await?;
-        let Some(account) = enabled else { return Ok(false) };
-        count(&mut tx, &account, 1).await?;
-        tx.commit().await?;
-        Ok(true)
+            let Some(account) = enabled else { return Ok(false) };
+            count(tx, &account, 1).await?;
+            Ok(true)
+        })
     }
 
     /// Writes down a message that only tries the webhook; returns its id, `None` when there is no such webhook.
@@ -161,25 +163,26 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn test_webhook(&self, id: &str, now_ms: i64) -> Result<Option<String>> {
-        let mut tx = self.db.write().await?;
-        let delivery: Option<String> = sqlx::query_scalar(
+        let message = message_id()?;
+        transaction!(self.db, |tx| {
+            let delivery: Option<String> = sqlx::query_scalar(
             "INSERT INTO webhook_delivery (id, webhook_id, event, subject, seq, state, occurred_at, run_at)
              SELECT $1 || id, id, $2, $1 || id, 1, 'waiting', $3, $3 FROM webhook WHERE id = $4 AND disabled_at IS NULL
              RETURNING id",
         )
-        .bind(message_id()?)
+        .bind(&message)
         .bind(TEST_EVENT)
         .bind(now_ms)
         .bind(id)
-        .fetch_optional(&mut *tx)
+        .fetch_optional(tx)
         .await?;
-        tx.commit().await?;
-        Ok(delivery)
+            Ok(delivery)
+        })
     }
 }
 
 /// Counts an account's webhooks; returns how many accounts of this name there are.
-pub(crate) async fn count(tx: &mut sqlx::SqliteConnection, account: &str, more: i64) -> Result<u64> {
+pub(crate) async fn count(tx: &mut sqlx::AnyConnection, account: &str, more: i64) -> Result<u64> {
     let counted = sqlx::query("UPDATE account SET webhooks = webhooks + $2 WHERE name = $1")
         .bind(account)
         .bind(more)

@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test it is the assertion")]
 
+mod database;
+
 use reelhouse_api::{
     AssetError, AssetId, IdMaker, IndexId, IndexedAssetId, JobKind, JobState, MediaKind, Method, Status,
     index::{IndexModel, IndexedAssetStatus},
 };
 use reelhouse_store::{
-    Added, ApiKey, AssetRecord, IndexRecord, IndexedAssetRecord, JobRecord, KeyOrigin, Lane, Store,
+    Added, ApiKey, AssetRecord, Database, IndexRecord, IndexedAssetRecord, JobRecord, KeyOrigin, Lane, Store,
     SystemRecord,
 };
 use tempfile::TempDir;
@@ -22,7 +24,9 @@ struct Fixture {
 /// A store with one ready asset.
 async fn fixture() -> Fixture {
     let folder = TempDir::new().unwrap();
-    let store = Store::open(folder.path(), 0).await.unwrap();
+    let store = Store::open(folder.path(), &Database::parse(&database::url(folder.path())).unwrap(), 0)
+        .await
+        .unwrap();
     store.add_key("a", &ApiKey::new("a-key-for-tests-only"), KeyOrigin::Created, false, 0).await.unwrap();
     let ids = IdMaker::default();
     let asset = ids.next(1000, [1; 4]);

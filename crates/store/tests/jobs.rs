@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test it is the assertion")]
 
+mod database;
+
 use reelhouse_api::{AssetId, IdMaker, JobKind, JobState, MediaKind, Method, RenditionStatus, Status};
 use reelhouse_store::{
-    ApiKey, AssetRecord, JobRecord, KeyOrigin, Lane, MAX_FAILED_ATTEMPTS, MAX_LOST_LEASES, Removal,
-    SERVER_WORKER, Store,
+    ApiKey, AssetRecord, Database, JobRecord, KeyOrigin, Lane, MAX_FAILED_ATTEMPTS, MAX_LOST_LEASES, Removal,
+    Store,
 };
 use tempfile::TempDir;
 
@@ -20,7 +22,9 @@ struct Fixture {
 /// A store with one asset that wants HLS.
 async fn fixture() -> Fixture {
     let folder = TempDir::new().unwrap();
-    let store = Store::open(folder.path(), 0).await.unwrap();
+    let store = Store::open(folder.path(), &Database::parse(&database::url(folder.path())).unwrap(), 0)
+        .await
+        .unwrap();
     store.add_key("a", &ApiKey::new("a-key-for-tests-only"), KeyOrigin::Created, false, 0).await.unwrap();
     let asset = IdMaker::default().next(1000, [1; 4]);
     let mut file = store.blobs().stage(None);
@@ -198,13 +202,15 @@ async fn canceled_is_canceled() {
 #[tokio::test]
 async fn a_restart_takes_back_the_servers_own_leases_at_once() {
     let Fixture { folder, store, asset } = fixture().await;
-    let name = format!("{SERVER_WORKER}1-1/0");
+    let name = format!("{}1-1/0", store.server_worker());
     let job = store.claim_job(Lane::Make, &name, 1000, LEASE).await.unwrap().unwrap();
     let attempt = store.begin_attempt(&job).await.unwrap();
     std::fs::write(attempt.path().join("half"), "x").unwrap();
     std::mem::forget(attempt);
     drop(store);
-    let store = Store::open(folder.path(), 2000).await.unwrap();
+    let store = Store::open(folder.path(), &Database::parse(&database::url(folder.path())).unwrap(), 2000)
+        .await
+        .unwrap();
     let fixture = Fixture { folder, store, asset };
     assert_eq!(fixture.folders().1, 0, "what the attempt left is gone");
     let job = fixture.claim(2000).await.unwrap();
@@ -213,7 +219,9 @@ async fn a_restart_takes_back_the_servers_own_leases_at_once() {
     let attempt = fixture.store.begin_attempt(&job).await.unwrap();
     let Fixture { folder, store, asset } = fixture;
     drop(store);
-    let store = Store::open(folder.path(), 3000).await.unwrap();
+    let store = Store::open(folder.path(), &Database::parse(&database::url(folder.path())).unwrap(), 3000)
+        .await
+        .unwrap();
     let fixture = Fixture { folder, store, asset };
     assert_eq!((fixture.claim(3000).await, fixture.folders().1), (None, 1), "a worker of its own goes on");
     assert!(fixture.store.finish_job(&job, attempt, "{}", 4000).await.unwrap());

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test it is the assertion")]
 
+mod database;
+
 use reelhouse_api::{
     AssetError, AssetId, EventKind, Fault, IdMaker, JobKind, MediaKind, Method, RenditionStatus, Status,
 };
 use reelhouse_store::{
-    ApiKey, AssetRecord, DeliveryRecord, Error, KeyOrigin, Lane, Outcome, SERVER_WORKER, Store, WebhookRecord,
+    ApiKey, AssetRecord, Database, DeliveryRecord, Error, KeyOrigin, Lane, Outcome, Store, WebhookRecord,
 };
 use tempfile::TempDir;
 
@@ -21,7 +23,9 @@ struct Fixture {
 /// A store with two accounts, `a` and `b`.
 async fn fixture() -> Fixture {
     let folder = TempDir::new().unwrap();
-    let store = Store::open(folder.path(), 0).await.unwrap();
+    let store = Store::open(folder.path(), &Database::parse(&database::url(folder.path())).unwrap(), 0)
+        .await
+        .unwrap();
     for account in ["a", "b"] {
         let key = ApiKey::new(format!("a-key-for-tests-of-{account}"));
         store.add_key(account, &key, KeyOrigin::Created, false, 0).await.unwrap();
@@ -65,6 +69,11 @@ impl Fixture {
 
     async fn claim(&self, webhook: &WebhookRecord, now: i64) -> Vec<DeliveryRecord> {
         self.store.claim_deliveries(&webhook.id, 10, "worker:1", now, LEASE).await.unwrap()
+    }
+
+    /// Counters and rows agree.
+    async fn assert_healthy(&self) {
+        assert_eq!(self.store.examine().await.unwrap().findings, []);
     }
 
     async fn end(&self, delivery: &DeliveryRecord, outcome: Outcome, now: i64) -> bool {
@@ -187,13 +196,19 @@ async fn a_server_that_died_leaves_its_deliveries_to_the_next() {
     let webhook = fixture.webhook("a", EventKind::ALL).await;
     fixture.publish(None).await.unwrap();
     fixture.publish(None).await.unwrap();
-    let name = format!("{SERVER_WORKER}1");
+    let name = format!("{}1", fixture.store.server_worker());
     let of_server = fixture.store.claim_deliveries(&webhook.id, 1, &name, 1000, LEASE).await.unwrap();
     let of_worker = fixture.claim(&webhook, 1000).await;
     assert_eq!((of_server.len(), of_worker.len()), (1, 1));
     let Fixture { folder, store, ids } = fixture;
     drop(store);
-    let fixture = Fixture { store: Store::open(folder.path(), 1001).await.unwrap(), folder, ids };
+    let fixture = Fixture {
+        store: Store::open(folder.path(), &Database::parse(&database::url(folder.path())).unwrap(), 1001)
+            .await
+            .unwrap(),
+        folder,
+        ids,
+    };
     assert_eq!(fixture.claim(&webhook, 1001).await[0].id, of_server[0].id);
     assert!(fixture.end(&of_worker[0], Outcome::Delivered, 1001).await, "a worker's are still its");
 }
@@ -206,6 +221,7 @@ async fn a_webhook_whose_receiver_is_gone_costs_nothing_and_can_be_enabled() {
     fixture.store.remove("a", asset, false, 2000).await.unwrap();
     let delivery = fixture.claim(&webhook, 3000).await.remove(0);
     assert!(fixture.end(&delivery, Outcome::Gone, 3000).await);
+    fixture.assert_healthy().await;
     let dead = [("asset.ready", "dead"), ("asset.deleted", "dead")];
     assert_eq!(fixture.log(&webhook).await, logged(&dead));
     fixture.publish(None).await.unwrap();
@@ -221,7 +237,9 @@ async fn a_webhook_whose_receiver_is_gone_costs_nothing_and_can_be_enabled() {
     );
     fixture.publish(None).await.unwrap();
     assert_eq!(fixture.log(&webhook).await.len(), 3);
+    fixture.assert_healthy().await;
     assert!(fixture.store.remove_webhook(&webhook.id).await.unwrap());
+    fixture.assert_healthy().await;
     assert_eq!(fixture.store.deliveries(None, false, 100).await.unwrap(), []);
     fixture.publish(None).await.unwrap();
     assert_eq!(fixture.store.deliveries(None, false, 100).await.unwrap(), []);

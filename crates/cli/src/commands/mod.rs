@@ -4,6 +4,7 @@ pub(crate) mod doctor;
 pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod manual;
+pub(crate) mod migrate;
 pub(crate) mod serve;
 pub(crate) mod webhooks;
 pub(crate) mod worker;

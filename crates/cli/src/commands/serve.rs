@@ -8,7 +8,7 @@ use anyhow::Context;
 use reelhouse_media::{Jail, Media};
 use reelhouse_server::{App, Timeouts};
 use reelhouse_service::{Clock, Service, SystemClock};
-use reelhouse_store::{SERVER_WORKER, Store};
+use reelhouse_store::Store;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
@@ -19,12 +19,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{logging, settings::Settings};
 
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
-    logging::start(&settings.log)?;
+    let logging = logging::start(&settings)?;
     use_all_descriptors();
     // Before anything is opened: a signal during a long recovery counts, too.
     let shutdown = on_signal()?;
-    let store = Store::open(&settings.data_dir, SystemClock.now_ms()).await;
+    let store = Store::open(&settings.data_dir, &settings.database()?, SystemClock.now_ms()).await;
     let store = store.with_context(|| format!("data folder {}", settings.data_dir.display()))?;
+    let name = worker_name(&store.server_worker());
     let service = start_service(&settings, store).await?;
     if let Some(key) = service.settle_keys(settings.configured_key().as_ref()).await? {
         eprintln!("API key for the account `default`, shown this once: {}", key.reveal());
@@ -39,12 +40,36 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let timeouts = Timeouts { min_rate: settings.client_min_rate, ..Timeouts::default() };
     let app =
         App::new(service.clone(), timeouts).with_connections_per_address(settings.connections_per_address);
-    let name = worker_name(SERVER_WORKER);
+    let watched = serve_metrics(&settings, app.clone(), shutdown.clone()).await?;
     tokio::join!(
+        watched,
         reelhouse_server::serve(listener, app, shutdown.clone()),
         service.work(&name, settings.workers, shutdown),
     );
+    logging.end().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Serves metrics on a listener of their own, if one is configured.
+pub(crate) async fn serve_metrics(
+    settings: &Settings,
+    app: App,
+    shutdown: CancellationToken,
+) -> anyhow::Result<impl Future<Output = ()> + use<>> {
+    let listener = match settings.metrics_listen.as_str() {
+        "" => None,
+        address => {
+            let listener = TcpListener::bind(address).await;
+            let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+            tracing::info!(address = %listener.local_addr()?, "serving metrics");
+            Some(listener)
+        }
+    };
+    Ok(async move {
+        if let Some(listener) = listener {
+            reelhouse_server::serve_metrics(listener, app, shutdown).await;
+        }
+    })
 }
 
 /// The verbs, as configured.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::{
-    harness::{Folder, KEY, TestServer, client, eventually, expect, expect_error, files},
+    harness::{Folder, KEY, TestServer, client, eventually, expect, expect_error, files, rows},
     media,
 };
 
@@ -539,14 +539,13 @@ pub(crate) fn incoming(server: &TestServer) -> usize {
 
 /// Its time is over.
 pub(crate) async fn expire(server: &TestServer, upload: &str) {
-    let url = format!("sqlite://{}", server.dir.path().join("reelhouse.db").display());
-    let db = sqlx::SqlitePool::connect(&url).await.unwrap();
+    let mut rows = rows(server.dir.path()).await;
     sqlx::query("UPDATE upload_session SET expires_at = $2 WHERE id = $1")
         .bind(upload)
         // Just now: what ended long ago is forgotten.
         .bind(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as i64)
-        .execute(&db)
+        .execute(&mut rows)
         .await
         .unwrap();
-    db.close().await;
+    sqlx::Connection::close(rows).await.unwrap();
 }

@@ -14,6 +14,9 @@ use reqwest::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[path = "../../../store/tests/database/mod.rs"]
+mod database;
+
 pub(crate) const KEY: &str = "a-key-for-tests-only";
 /// Nothing takes this long; a test that waits longer has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -31,8 +34,22 @@ pub(crate) fn reelhouse(data_dir: &Path) -> Command {
             command.env_remove(name);
         }
     }
+    let database = database::url(data_dir);
+    if !database.is_empty() {
+        command.env("REELHOUSE_DATABASE_URL", database);
+    }
     command.env("REELHOUSE_DATA_DIR", data_dir).env("REELHOUSE_LISTEN", "127.0.0.1:0").current_dir(data_dir);
     command
+}
+
+/// The database of a server, beside it.
+pub(crate) async fn rows(data_dir: &Path) -> sqlx::AnyConnection {
+    sqlx::any::install_default_drivers();
+    let url = match database::url(data_dir) {
+        url if url.is_empty() => format!("sqlite://{}/reelhouse.db", data_dir.display()),
+        url => url,
+    };
+    <sqlx::AnyConnection as sqlx::Connection>::connect(&url).await.unwrap()
 }
 
 /// What a command says that must end in failure by itself.

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use sqlx::Connection;
 
 use crate::{
-    harness::{Folder, KEY, TestServer, client, eventually, read_all, reelhouse, refused},
+    harness::{Folder, KEY, TestServer, client, eventually, read_all, reelhouse, refused, rows},
     media,
 };
 
@@ -44,13 +44,13 @@ fn a_folder_of_somebody_else_is_refused() {
 #[tokio::test]
 async fn a_newer_schema_is_refused() {
     let dir = TestServer::start().kill();
-    let database = format!("sqlite://{}/reelhouse.db", dir.path().display());
-    let mut connection = sqlx::SqliteConnection::connect(&database).await.unwrap();
-    sqlx::query("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'future', 1, x'00', 0)")
-        .execute(&mut connection)
+    let mut rows = rows(dir.path()).await;
+    sqlx::query("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'future', TRUE, $1, 0)")
+        .bind(vec![0_u8])
+        .execute(&mut rows)
         .await
         .unwrap();
-    connection.close().await.unwrap();
+    rows.close().await.unwrap();
     for command in ["serve", "doctor"] {
         let output = reelhouse(dir.path()).arg(command).output().unwrap();
         assert!(!output.status.success());

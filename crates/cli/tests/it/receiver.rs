@@ -26,7 +26,7 @@ pub(crate) struct Told {
 
 impl Told {
     pub(crate) fn id(&self) -> &str {
-        &self.headers["webhook-id"]
+        self.headers.get("webhook-id").map_or("", String::as_str)
     }
 
     pub(crate) fn json(&self) -> Value {

@@ -298,6 +298,33 @@ async fn a_slow_receiver_holds_up_nobody() {
     assert_eq!(states.iter().filter(|state| *state == "waiting").count(), ASSETS - 4, "{states:?}");
 }
 
+/// A server and a worker beside it share the work: nobody sends what the other has.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_do_not_send_twice() {
+    const ASSETS: usize = 20;
+    let receiver = Receiver::with(|_, _| How::OkAfter(Duration::from_millis(100))).await;
+    let server = TestServer::start_with(&[ALLOW]);
+    let mut worker = reelhouse(server.dir.path());
+    let worker = worker.arg("worker").env("REELHOUSE_LOG", "warn").env(ALLOW.0, ALLOW.1).spawn();
+    let mut worker = worker.unwrap();
+    let (id, _) = add(&server, &receiver.url("/"), &["asset.ready", "asset.deleted"]);
+    for _ in 0..ASSETS {
+        let asset = server.create(&media::png()).await;
+        delete(&server, asset["_id"].as_str().unwrap()).await;
+    }
+    let log = until_all_ended(&server, &id).await;
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    assert!(
+        log.iter().all(|(state, line)| state == "delivered" && line.contains("  1 attempts  ")),
+        "{log:?}"
+    );
+    assert_eq!((log.len(), receiver.told().len()), (2 * ASSETS, 2 * ASSETS));
+    for (asset, events) in by_asset(&receiver.told()) {
+        assert_eq!(events, ["asset.ready", "asset.deleted"], "{asset}");
+    }
+}
+
 /// kill -9 while events are on their way and being written: each that was acknowledged is told, none out of order.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_event_is_lost_by_kill_9() {

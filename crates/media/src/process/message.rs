@@ -10,6 +10,7 @@ use std::{
 use reelhouse_api::{Resolution, VideoStream};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::Jail;
 use crate::hls::CopyCodec;
 
 /// One file and what is asked of it.
@@ -255,6 +256,16 @@ impl Trial {
     }
 }
 
+impl Trial {
+    /// Whether children may be kept so.
+    ///
+    /// # Errors
+    /// What there is instead of all that is required.
+    pub(crate) fn suffices(&self, jail: Jail) -> Result<(), String> {
+        if jail == Jail::Require && !self.holds() { Err(self.to_string()) } else { Ok(()) }
+    }
+}
+
 impl fmt::Display for Trial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let landlock = match self.landlock {
@@ -341,6 +352,39 @@ pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Option<Result<(T, Vec<u
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_whole_jail_is_enough_where_it_is_required() {
+        let trial = |landlock, seccomp, could: &[&str]| Trial {
+            landlock,
+            seccomp,
+            could: could.iter().map(ToString::to_string).collect(),
+            libav: String::new(),
+        };
+        for (trial, missing) in [
+            (trial(Landlock::Full, true, &[]), None),
+            // A kernel that knows less of it than we ask for still lets a reader open nothing.
+            (trial(Landlock::Partial, true, &[]), None),
+            (trial(Landlock::None, true, &[]), Some("no landlock, seccomp, limits")),
+            (
+                trial(Landlock::Full, false, &["fork"]),
+                Some("landlock, no seccomp, limits; a child could fork"),
+            ),
+            (
+                trial(Landlock::Full, true, &["connect"]),
+                Some("landlock, seccomp, limits; a child could connect"),
+            ),
+        ] {
+            let refused = trial.suffices(Jail::Require).err();
+            match missing {
+                None => assert_eq!(refused, None),
+                Some(missing) => {
+                    assert!(refused.as_ref().is_some_and(|told| told.starts_with(missing)), "{refused:?}")
+                }
+            }
+            assert_eq!((trial.suffices(Jail::Prefer), trial.suffices(Jail::Off)), (Ok(()), Ok(())));
+        }
+    }
 
     #[test]
     fn a_frame_is_whole_or_none() {

@@ -10,6 +10,7 @@
 mod clips;
 mod hostile;
 mod jail;
+mod kernels;
 mod prepare;
 mod storyboard;
 mod thumbnail;

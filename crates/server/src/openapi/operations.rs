@@ -9,6 +9,7 @@ use reelhouse_api::{
     },
     paths,
 };
+use reelhouse_service::METRICS_TYPE;
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
@@ -574,6 +575,19 @@ fn others() -> Vec<Operation> {
             .open()
             .says(200, "It can.", &[], ok())
             .fails(&["Unavailable"]),
+        Operation::new(
+            ("get", paths::METRICS),
+            "metrics",
+            "Server",
+            "What is counted and measured, for Prometheus. With a key of the account `default`, also as `Authorization: Bearer`.",
+        )
+        .says(
+            200,
+            "OpenMetrics; docs/metrics.md has the names.",
+            &["Cache-Control"],
+            Some(json!({ METRICS_TYPE: { "schema": { "type": "string" } } })),
+        )
+        .fails(WRITES),
         Operation::new(("get", paths::OPENAPI), "openapi", "Server", "This document.").open().says(
             200,
             "OpenAPI 3.1.",

@@ -45,9 +45,10 @@ async fn create_asset(
     let base = app.base_url(request.headers(), request.uri());
     let form = Form::new(request.into_body().into_data_stream(), &boundary);
     let asset = match create_form::receive(form, &app.service, &caller, declared, &patience).await? {
-        (new, Source::File(upload)) => app.service.create(&caller, new, *upload, key.as_ref()).await?,
-        (new, Source::Url(url)) => app.service.import(&caller, new, &url, key.as_ref()).await?,
+        (new, Source::File(upload)) => app.service.create(&caller, new, *upload, key.as_ref()).await,
+        (new, Source::Url(url)) => app.service.import(&caller, new, &url, key.as_ref()).await,
     };
+    let asset = asset.map_err(Error::of_create)?;
     let location = format!("{base}{}/{}", paths::ASSETS, asset.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(asset)))
 }

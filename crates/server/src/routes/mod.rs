@@ -7,6 +7,7 @@ mod health;
 mod indexed_assets;
 mod indexes;
 mod media;
+mod metrics;
 mod multipart;
 mod page;
 mod user_metadata;
@@ -20,6 +21,11 @@ use reelhouse_api::paths;
 use crate::{App, openapi};
 
 pub(crate) use elsewhere::no_such_path;
+
+/// What a listener of its own offers.
+pub(crate) fn for_scrapers() -> Router<App> {
+    Router::new().route(paths::METRICS, get(metrics::for_anyone)).route(paths::HEALTHZ, get(health::alive))
+}
 
 pub(crate) fn table() -> Router<App> {
     Router::new()
@@ -50,6 +56,7 @@ pub(crate) fn table() -> Router<App> {
         .route(paths::DOCS, get(page::docs))
         .route(paths::DOCS_FILE, get(page::docs_file))
         .route(paths::OPENAPI, get(openapi::answer))
+        .route(paths::METRICS, get(metrics::for_operators))
         .route(paths::HEALTHZ, get(health::alive))
         .route(paths::READYZ, get(health::ready))
 }

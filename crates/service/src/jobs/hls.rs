@@ -7,11 +7,12 @@ use reelhouse_media::{
 };
 use reelhouse_store::EarlyDerivative;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{Input, blocking};
 use crate::{
     Service,
+    metrics::waited,
     worker::{JobError, Progress},
 };
 
@@ -76,7 +77,9 @@ pub(crate) async fn as_it_lies(
     if rungs(service, facts).next().is_some() {
         return None;
     }
+    let begun = Instant::now();
     let Ok(_turn) = service.index_turns.acquire().await else { return None };
+    waited("index", begun);
     match service.media.hls_index(source, &[]).await {
         Ok(Ok(index)) => {
             let (bytes, variant) = (index.to_bytes(), HlsVariant::as_it_lies(MAIN));

@@ -1,4 +1,7 @@
--- Who is told what happens to an account's assets, and what they were told.
+-- Who is told what happens to an account's assets, and what they were told; and of which trace a job is part.
+
+-- As W3C Trace Context writes it; NULL for none.
+ALTER TABLE job ADD COLUMN traceparent TEXT;
 
 -- Webhooks that are not disabled: a change that nobody is told of costs nothing.
 ALTER TABLE account ADD COLUMN webhooks BIGINT NOT NULL DEFAULT 0;
