@@ -110,9 +110,9 @@ settings! {
     client_min_rate: u64 = 4000,
     ["REELHOUSE_CLIENT_MIN_RATE", "BYTES", default: "4000"];
 
-    "The most connections of one address (of IPv6, of 64 bits); 0 for half of all. Behind a proxy, all come from its address"
+    "The most connections of one address (of IPv6, of 64 bits); 0 for as many as are free beside. Behind a proxy, all come from its"
     connections_per_address: u32 = 0,
-    ["REELHOUSE_CONNECTIONS_PER_ADDRESS", "N", default: "half of all"];
+    ["REELHOUSE_CONNECTIONS_PER_ADDRESS", "N", default: "0, half of all where nobody else is"];
 
     "What imports may reach although it is not public: CIDR blocks and host names, comma-separated"
     import_allow: String = String::new(),

@@ -79,16 +79,13 @@ const MAX_CONNECTIONS: u64 = 10_000;
 /// The most bytes of a connection that are read and not yet handed on.
 const READ_AHEAD: usize = 128 * 1024;
 
-/// Of all connections, the part that one address may have.
-const ADDRESS_SHARE: u64 = 2;
-
 /// As many connections as there are descriptors for; further ones wait in the kernel's queue. `per_address` is the most of one
-/// address; 0 for half of all.
+/// address; 0 leaves it to what is free.
 fn seats(per_address: u32) -> Seats {
     let open = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let all = open.saturating_sub(KEPT_BACK).max(open / 2).clamp(1, MAX_CONNECTIONS);
-    let per_address = if per_address == 0 { all / ADDRESS_SHARE } else { per_address.into() };
-    Seats::new(usize::try_from(all).unwrap_or(1), usize::try_from(per_address).unwrap_or(usize::MAX))
+    let per_address = usize::try_from(per_address).ok().filter(|most| *most > 0);
+    Seats::new(usize::try_from(all).unwrap_or(1), per_address)
 }
 
 /// Serves metrics, and nothing else, until `shutdown`: for a listener that strangers do not reach.

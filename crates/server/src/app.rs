@@ -18,7 +18,7 @@ use crate::{
 pub struct App {
     pub(crate) service: Service,
     pub(crate) timeouts: Timeouts,
-    /// The most connections of one address; 0 for half of all.
+    /// The most connections of one address; 0 leaves it to what is free.
     pub(crate) connections_per_address: u32,
 }
 

@@ -1,5 +1,6 @@
-//! Who may be connected. There are so many seats; when they are taken, whoever sits there without a request makes room, of the
-//! address that has most. No address has more than its share.
+//! Who may be connected. An address takes seats as long as more are free than it has: so one has half of all at most, two have a
+//! third each, and some are always free. When they run short all the same, whoever sits there without a request makes room, of
+//! the address that has most.
 
 use std::{
     collections::HashMap,
@@ -16,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Who has had no request for so long can be asked to leave: until then an answer may still be on its way.
 const SETTLED: Duration = Duration::from_secs(2);
+/// Of all, the part that is kept free.
+const RESERVE: usize = 16;
 /// So many are asked to leave at once.
 const BATCH: usize = 64;
 
@@ -25,7 +28,7 @@ pub(crate) struct Seats {
     inner: Arc<Mutex<Inner>>,
     freed: Arc<Notify>,
     all: usize,
-    per_address: usize,
+    per_address: Option<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -116,21 +119,21 @@ impl Inner {
 }
 
 impl Seats {
-    /// `all` of them, of which an address may have `per_address`; both at least 1.
-    pub(crate) fn new(all: usize, per_address: usize) -> Self {
-        let all = all.max(1);
-        Self { inner: Arc::default(), freed: Arc::default(), all, per_address: per_address.clamp(1, all) }
+    /// `all` of them, at least 1. With `per_address`, an address may have so many, whatever is free.
+    pub(crate) fn new(all: usize, per_address: Option<usize>) -> Self {
+        Self { inner: Arc::default(), freed: Arc::default(), all: all.max(1), per_address }
     }
 
     /// Waits until a seat is free, and makes somebody leave who does not need it.
     pub(crate) async fn wait(&self) {
         loop {
             let free = self.locked(|inner| {
-                let free = inner.taken.len() < self.all;
-                if !free {
+                let free = self.all.saturating_sub(inner.taken.len());
+                // Before the last is taken, so that hardly anybody waits.
+                if free <= self.all / RESERVE {
                     inner.dismiss(|_| true);
                 }
-                free
+                free > 0
             });
             if free {
                 return;
@@ -145,7 +148,8 @@ impl Seats {
         let address = household(address);
         self.locked(|inner| {
             let count = inner.of_address.get(&address).copied().unwrap_or(0);
-            if count >= self.per_address {
+            let free = self.all.saturating_sub(inner.taken.len());
+            if count >= self.per_address.unwrap_or(free) {
                 // The next one finds room.
                 inner.dismiss(|of| of == address);
                 return None;
@@ -182,7 +186,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_has_no_request_makes_room_and_the_crowd_first() {
-        let seats = Seats::new(200, 200);
+        let seats = Seats::new(200, Some(200));
         let other = sit(&seats, OTHER, 50).await;
         let crowd = sit(&seats, CROWD, 150).await;
         crowd.iter().take(10).for_each(|seat| seat.begin());
@@ -203,7 +207,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_on_its_way_is_not_cut() {
-        let seats = Seats::new(1, 1);
+        let seats = Seats::new(1, None);
         let seat = sit(&seats, OTHER, 1).await.remove(0);
         seat.begin();
         assert!(timeout(SETTLED * 100, seats.wait()).await.is_err());
@@ -216,7 +220,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_address_has_no_more_than_its_share() {
-        let seats = Seats::new(10, 4);
+        let seats = Seats::new(10, Some(4));
         let crowd = sit(&seats, CROWD, 4).await;
         assert!(seats.take(CROWD).is_none());
         let _other = sit(&seats, OTHER, 4).await;
@@ -226,6 +230,16 @@ mod tests {
         assert!(crowd.iter().all(|seat| seat.leave.is_cancelled()));
         drop(crowd);
         assert!(seats.take(CROWD).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn some_are_always_free() {
+        let seats = Seats::new(9, None);
+        let fill = |address| std::iter::from_fn(|| seats.take(address)).collect::<Vec<_>>();
+        let (crowd, other) = (fill(CROWD), fill(OTHER));
+        assert_eq!((crowd.len(), other.len()), (5, 2));
+        drop(crowd);
+        assert_eq!((fill(OTHER).len(), fill(CROWD).len()), (3, 2));
     }
 
     #[test]
