@@ -67,6 +67,31 @@ ffmpeg:
 	@scripts/install.sh ffmpeg=ffmpeg cc=gcc pkg-config=pkg-config lib:libavcodec=libavcodec-dev lib:libavformat=libavformat-dev \
 		lib:libavutil=libavutil-dev lib:libswresample=libswresample-dev lib:libswscale=libswscale-dev header:clang-c/Index.h=libclang-dev
 
+# Each target for a minute, or as long as SECONDS says, with what lies in its corpus; what is found lies in fuzz/artifacts.
+SECONDS = 60
+TARGETS = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+fuzz: ffmpeg web/dist/page/index.html
+	@scripts/install.sh c++=g++
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	@for target in $(TARGETS); do mkdir -p fuzz/found/$$target; \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target fuzz/found/$$target fuzz/corpus/$$target -- -max_total_time=$(SECONDS) -rss_limit_mb=2048 || exit 1; done
+
+# Licences, sources and bans of what we link.
+deny:
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny --locked check bans licenses sources
+
+# Odd files by the hundred, each to a real server; writes docs/bench/odd-files.md.
+odd-files: ffmpeg web/dist/page/index.html
+	REELHOUSE_ODD_FILES=all cargo nextest run --locked -p reelhouse-cli odd_files --no-capture
+
+# Good clients beside ten thousand slow ones and a thousand hostile uploads a minute; writes docs/bench/hostile.md.
+bench-hostile:
+	@scripts/install.sh ffmpeg=ffmpeg
+	cargo build --release --locked
+	python3 bench/hostile.py
+.PHONY: fuzz deny odd-files bench-hostile
+
 # Everything beside its peers; writes docs/benchmarks.md. The peers are installed below target/.
 bench: bench-peers
 	cargo build --release --locked

@@ -106,6 +106,14 @@ settings! {
     max_staged_bytes: u64 = 16 << 30,
     ["REELHOUSE_MAX_STAGED_BYTES", "BYTES", default: "17179869184, 16 GiB"];
 
+    "Bytes a second, over a minute, below which the body of a request or an answer is cut; 0 for no floor"
+    client_min_rate: u64 = 4000,
+    ["REELHOUSE_CLIENT_MIN_RATE", "BYTES", default: "4000"];
+
+    "The most connections of one address (of IPv6, of 64 bits); 0 for as many as are free beside. Behind a proxy, all come from its"
+    connections_per_address: u32 = 0,
+    ["REELHOUSE_CONNECTIONS_PER_ADDRESS", "N", default: "0, half of all where nobody else is"];
+
     "What imports may reach although it is not public: CIDR blocks and host names, comma-separated"
     import_allow: String = String::new(),
     ["REELHOUSE_IMPORT_ALLOW", "LIST", default: "none"];

@@ -34,6 +34,7 @@ pub use config::{Config, Proxy, ProxyError};
 pub use error::{Cause, Error, SetupError};
 pub use fetched::Fetched;
 pub use fetcher::Fetcher;
+pub use pace::Pace;
 pub use public_url::{PublicUrl, UrlError};
 pub use resolve::{Resolve, Resolving};
 pub use resume::Resume;

@@ -4,9 +4,9 @@ use std::{collections::VecDeque, time::Duration};
 const STEPS: u32 = 60;
 
 /// Whether bytes come fast enough, on the average of a sliding window. Its clock is the time spent waiting for them: a slow
-/// disk of ours is no fault of the origin.
+/// disk of ours is no fault of the other side.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub struct Pace {
     /// Fewest bytes in a window.
     floor: u64,
     window: Duration,
@@ -18,7 +18,7 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// `min_rate` in bytes per second.
-    pub(crate) fn new(min_rate: u64, window: Duration) -> Self {
+    pub fn new(min_rate: u64, window: Duration) -> Self {
         let floor = u128::from(min_rate).saturating_mul(window.as_nanos()) / 1_000_000_000;
         Self {
             floor: u64::try_from(floor).unwrap_or(u64::MAX),
@@ -30,7 +30,7 @@ impl Pace {
     }
 
     /// After `wait`, `bytes` came. Is that still fast enough?
-    pub(crate) fn keeps(&mut self, wait: Duration, bytes: u64) -> bool {
+    pub fn keeps(&mut self, wait: Duration, bytes: u64) -> bool {
         self.waited += wait;
         self.bytes += bytes;
         match self.steps.back_mut() {

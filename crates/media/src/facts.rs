@@ -371,8 +371,9 @@ fn number(number: i64) -> Option<u64> {
 
 /// A fraction, to three decimals.
 fn rate((top, bottom): (i32, i32)) -> Option<f64> {
-    let rate = f64::from(top) / f64::from(bottom);
-    (rate.is_finite() && rate > 0.0 && rate < 100_000.0).then(|| (rate * 1000.0).round() / 1000.0)
+    let rate = (f64::from(top) / f64::from(bottom) * 1000.0).round() / 1000.0;
+    // What rounds to nothing is none: others divide by it.
+    (rate.is_finite() && rate > 0.0 && rate < 100_000.0).then_some(rate)
 }
 
 fn seconds(seconds: Option<f64>) -> Option<f64> {

@@ -56,7 +56,7 @@ pub enum Failure {
         /// The end of what it said.
         stderr: String,
     },
-    /// It said that all is well, and what it made is not.
+    /// It said that all is well, and what it made is not; or most of the file did not decode.
     #[error("no result: {0}")]
     NoResult(String),
 }
@@ -191,9 +191,14 @@ fn limits(config: &Config, time: Duration, output: Output) -> Limits {
     }
 }
 
+/// How ffmpeg ends where more of a file fails to decode than `-max_error_rate` says (two thirds): that file will be as broken
+/// tomorrow.
+const BROKEN: i32 = 69;
+
 fn failure(ended: Ended) -> Failure {
     match ended {
         Ended::Killed(reason) => Failure::Killed(reason),
+        Ended::Exited { status, stderr, .. } if status.code() == Some(BROKEN) => Failure::NoResult(stderr),
         Ended::Exited { status, stderr, .. } => Failure::Exited { status: describe(status), stderr },
     }
 }

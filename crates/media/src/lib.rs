@@ -8,6 +8,9 @@ mod boxes;
 mod child;
 mod facts;
 mod ffmpeg;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod hls;
 mod jpeg;
 mod picture;
@@ -178,6 +181,11 @@ impl Media {
     /// How children are kept: what the kernel gives, and what a child could do when it tried.
     pub fn jail(&self) -> &process::Trial {
         &self.trial
+    }
+
+    /// How many files are looked at at once.
+    pub fn probes(&self) -> usize {
+        self.config.probes.max(1)
     }
 
     /// Looks at a whole file, given what its first bytes said. Waits its turn.

@@ -23,6 +23,11 @@ const APART: f64 = 0.03;
 const COPIED_APART: f64 = 0.2;
 /// A sound that is longer than its picture by more seconds is no sloppy cut: the last picture stays until it ends.
 const HELD: f64 = 1.0;
+/// Seconds that packets may last longer than twice what the file was judged by.
+const SURPLUS: f64 = 600.0;
+/// From so many seconds on, a file must have so many bytes for each: speech by telephone has six times as many.
+const SPARSE_SECONDS: f64 = 4.0 * 3600.0;
+const SPARSE_RATE: f64 = 100.0;
 /// Frames a second of a track whose times stand on no grid.
 const MAX_RATE: f64 = 60.0;
 /// Frames a second below which a film is a slide show.
@@ -49,6 +54,8 @@ impl Media {
         let source = std::path::absolute(source)?;
         let seconds = facts.video_duration_seconds.or(facts.audio_duration_seconds);
         let timing = timing::measure(&self.reader, &self.config, &source, seconds).await?;
+        let bytes = tokio::fs::metadata(&source).await?.len();
+        believable(seconds, &timing, bytes)?;
         let parent = out.parent().unwrap_or_else(|| Path::new("."));
         let folder = Folder::create_in(parent)?;
         let made = folder.path().join("made.mp4");
@@ -96,6 +103,20 @@ impl Media {
             && all(&audios, "aac");
         if as_planned { Ok(()) } else { Err(no_result(format!("{videos:?} and {audios:?}"))) }
     }
+}
+
+/// One packet at the end of time would have the last picture held until then: a small file, and days of work. `seconds` is what
+/// the file was judged by.
+fn believable(seconds: Option<f64>, timing: &Timing, bytes: u64) -> Result<(), Error> {
+    let starts = timing.tracks.values().map(|(start, _)| *start).fold(f64::MAX, f64::min);
+    let ends = timing.tracks.values().map(|(_, end)| *end).fold(f64::MIN, f64::max);
+    let lasts = ends - starts;
+    let longer_than_judged = seconds.is_some_and(|seconds| lasts > seconds * 2.0 + SURPLUS);
+    let too_sparse = lasts > SPARSE_SECONDS && (bytes as f64) < lasts * SPARSE_RATE;
+    if longer_than_judged || too_sparse {
+        return Err(Failure::NoResult(format!("its packets last {lasts} s, which is not believed")).into());
+    }
+    Ok(())
 }
 
 /// Copied tracks cannot be made to begin together.
@@ -320,6 +341,20 @@ mod tests {
         ] {
             assert_eq!(level(width, height, rate), expected, "{width}x{height} {rate}");
         }
+    }
+
+    #[test]
+    fn what_lasts_too_long_for_what_it_is_is_not_believed() {
+        let lasts = |seconds: f64| Timing {
+            tracks: [(0, (5.0, 7.0)), (1, (5.0, 5.0 + seconds))].into_iter().collect(),
+            ..Timing::default()
+        };
+        let taken = |judged, seconds, bytes| believable(judged, &lasts(seconds), bytes).is_ok();
+        assert!(taken(Some(2.0), 600.0, 60_000));
+        assert!(!taken(Some(2.0), 700.0, 60_000));
+        assert!(taken(None, 14_400.0, 60_000));
+        assert!(taken(Some(40_000.0), 40_000.0, 4_000_000));
+        assert!(!taken(Some(788_530.0), 788_530.0, 60_000));
     }
 
     #[test]

@@ -18,12 +18,20 @@ use crate::{
 pub struct App {
     pub(crate) service: Service,
     pub(crate) timeouts: Timeouts,
+    /// The most connections of one address; 0 leaves it to what is free.
+    pub(crate) connections_per_address: u32,
 }
 
 impl App {
     /// The HTTP face of a service.
     pub fn new(service: Service, timeouts: Timeouts) -> Self {
-        Self { service, timeouts }
+        Self { service, timeouts, connections_per_address: 0 }
+    }
+
+    /// With so many connections at most for one address.
+    #[must_use]
+    pub fn with_connections_per_address(self, most: u32) -> Self {
+        Self { connections_per_address: most, ..self }
     }
 
     /// What a listener of its own offers.
@@ -42,9 +50,7 @@ impl App {
             })
             .with_state(self)
             .layer(CatchPanicLayer::custom(error::of_panic))
-            .layer(middleware::from_fn(move |request, next| {
-                drain::lend_body(timeouts.body_idle, request, next)
-            }))
+            .layer(middleware::from_fn(move |request, next| drain::lend_body(timeouts, request, next)))
             .layer(cors())
             .layer(middleware::from_fn(trace::request))
     }

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, header};
 use reelhouse_api::Fault;
-use reelhouse_service::{KeptMetadata, NewAsset, Service, Upload};
+use reelhouse_service::{Caller, KeptMetadata, NewAsset, Service, Upload};
 
 use crate::{
-    drain::{Patience, is_idle},
+    drain::{Patience, is_too_slow},
     error::{Error, Result},
     form::{Form, FormError},
     query,
@@ -64,6 +64,7 @@ pub(crate) fn boundary(headers: &HeaderMap) -> Result<String, Fault> {
 pub(crate) async fn receive<S, E>(
     mut form: Form<S>,
     service: &Service,
+    caller: &Caller,
     declared: Option<u64>,
     patience: &Patience,
 ) -> Result<(NewAsset, Source)>
@@ -78,7 +79,7 @@ where
     while let Some(part) = form.next_part().await? {
         let field = match part.name.as_str() {
             "file" if file.is_none() => {
-                let upload = service.begin_upload(declared).await?;
+                let upload = service.begin_upload(caller, declared).await?;
                 let upload = receive_file(&mut form, upload, patience).await?;
                 file = Some((upload, part.filename));
                 continue;
@@ -178,7 +179,7 @@ impl From<FormError> for Error {
     fn from(error: FormError) -> Self {
         tracing::info!(%error, "a form could not be read");
         match error {
-            FormError::Body(cause) if is_idle(cause.as_ref()) => Fault::RequestTimeout.into(),
+            FormError::Body(cause) if is_too_slow(cause.as_ref()) => Fault::RequestTimeout.into(),
             FormError::Malformed(_) | FormError::Body(_) => Fault::InvalidMultipart.into(),
         }
     }

@@ -18,7 +18,10 @@ use axum::{
 use http::{HeaderValue, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
+use reelhouse_service::Pace;
 use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use crate::Timeouts;
 
 /// The most bytes read for the sake of a client that was refused.
 const MAX_BYTES: u64 = 256 << 20;
@@ -57,10 +60,10 @@ impl Patience {
 }
 
 /// Lends the request's body to the handler; if the handler did not read it to its end, reads the rest.
-pub(crate) async fn lend_body(idle: Duration, request: Request, next: Next) -> Response {
+pub(crate) async fn lend_body(timeouts: Timeouts, request: Request, next: Next) -> Response {
     let (home, patience) = (Home::default(), Patience::default());
     let waits = request.headers().contains_key(header::EXPECT);
-    let mut request = request.map(|body| Body::new(Lent::new(body, home.clone(), idle)));
+    let mut request = request.map(|body| Body::new(Lent::new(body, home.clone(), &timeouts)));
     request.extensions_mut().insert(patience.clone());
     let mut response = next.run(request).await;
     let rest = home.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -87,27 +90,34 @@ async fn drained(mut body: Body, patience: &Patience) -> bool {
     patience.takes(0) && timeout(MAX_TIME, to_the_end).await.unwrap_or(false)
 }
 
-/// A body that has an idle limit and goes home when it is dropped unread.
+/// A body that has an idle limit and a floor of its rate, and goes home when it is dropped unread.
 #[derive(Debug)]
 struct Lent {
     body: Option<Body>,
     home: Home,
     idle: Duration,
     deadline: Pin<Box<Sleep>>,
-    /// The reader has asked and got nothing yet: only then the clock runs.
-    waiting: bool,
+    pace: Pace,
+    /// Since when the reader has asked and got nothing: only then the clocks run.
+    waiting: Option<Instant>,
     begun: bool,
 }
 
-/// No byte came for too long.
+/// It does not come as fast as it must.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the request body stopped arriving")]
-pub(crate) struct Idle;
+pub(crate) enum TooSlow {
+    /// No byte for too long.
+    #[error("the request body stopped arriving")]
+    Idle,
+    /// Too few.
+    #[error("the request body came slower than the floor")]
+    Trickle,
+}
 
-/// Whether a body failed by our idle limit, however deep the layers above wrapped it.
-pub(crate) fn is_idle(mut error: &(dyn std::error::Error + 'static)) -> bool {
+/// Whether a body failed by our limits on time, however deep the layers above wrapped it.
+pub(crate) fn is_too_slow(mut error: &(dyn std::error::Error + 'static)) -> bool {
     loop {
-        if error.is::<Idle>() {
+        if error.is::<TooSlow>() {
             return true;
         }
         match error.source() {
@@ -118,8 +128,22 @@ pub(crate) fn is_idle(mut error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 impl Lent {
-    fn new(body: Body, home: Home, idle: Duration) -> Self {
-        Self { body: Some(body), home, idle, deadline: Box::pin(sleep(idle)), waiting: false, begun: false }
+    fn new(body: Body, home: Home, timeouts: &Timeouts) -> Self {
+        Self {
+            body: Some(body),
+            home,
+            idle: timeouts.body_idle,
+            deadline: Box::pin(sleep(timeouts.body_idle)),
+            pace: timeouts.pace(),
+            waiting: None,
+            begun: false,
+        }
+    }
+
+    /// Whether what came, came fast enough.
+    fn keeps_pace(&mut self, frame: &Frame<Bytes>) -> bool {
+        let waited = self.waiting.take().map_or(Duration::ZERO, |since| since.elapsed());
+        self.pace.keeps(waited, frame.data_ref().map_or(0, Bytes::len) as u64)
     }
 }
 
@@ -135,19 +159,26 @@ impl HttpBody for Lent {
         this.begun = true;
         let Some(body) = this.body.as_mut() else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
-            if !std::mem::replace(&mut this.waiting, true) {
+            if this.waiting.is_none() {
+                this.waiting = Some(Instant::now());
                 this.deadline.as_mut().reset(Instant::now() + this.idle);
             }
             ready!(this.deadline.as_mut().poll(cx));
             // Nothing more is to be expected from it.
             this.body = None;
-            return Poll::Ready(Some(Err(Idle.into())));
+            return Poll::Ready(Some(Err(TooSlow::Idle.into())));
         };
-        this.waiting = false;
-        if !matches!(frame, Some(Ok(_))) {
-            this.body = None;
+        match frame {
+            Some(Ok(frame)) if this.keeps_pace(&frame) => Poll::Ready(Some(Ok(frame))),
+            Some(Ok(_)) => {
+                this.body = None;
+                Poll::Ready(Some(Err(TooSlow::Trickle.into())))
+            }
+            ended => {
+                this.body = None;
+                Poll::Ready(ended.map(|frame| frame.map_err(Into::into)))
+            }
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -208,54 +208,12 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
-    use futures_util::stream;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fuzz::{Parts, read, read_by_multer, run};
 
-    type Read = Vec<(String, Option<String>, Vec<u8>)>;
-
-    fn chunks(body: &[u8], sizes: &[usize]) -> Vec<Result<Bytes, Infallible>> {
-        let mut rest = body;
-        let mut sizes = sizes.iter().copied().cycle();
-        let mut chunks = Vec::new();
-        while !rest.is_empty() {
-            let (chunk, after) = rest.split_at(sizes.next().unwrap_or(1).clamp(1, rest.len()));
-            chunks.push(Ok(Bytes::copy_from_slice(chunk)));
-            rest = after;
-        }
-        chunks
-    }
-
-    async fn read(body: &[u8], boundary: &str, sizes: &[usize]) -> Result<Read, FormError> {
-        let mut form = Form::new(stream::iter(chunks(body, sizes)), boundary);
-        let mut parts = Vec::new();
-        while let Some(part) = form.next_part().await? {
-            let mut bytes = Vec::new();
-            while let Some(chunk) = form.chunk().await? {
-                assert!(!chunk.is_empty());
-                bytes.extend_from_slice(&chunk);
-            }
-            parts.push((part.name, part.filename, bytes));
-        }
-        form.finish().await?;
-        Ok(parts)
-    }
-
-    async fn read_by_multer(body: &[u8], boundary: &str, sizes: &[usize]) -> multer::Result<Read> {
-        let mut form = multer::Multipart::new(stream::iter(chunks(body, sizes)), boundary);
-        let mut parts = Vec::new();
-        while let Some(field) = form.next_field().await? {
-            let (name, filename) =
-                (field.name().unwrap_or_default().to_owned(), field.file_name().map(str::to_owned));
-            parts.push((name, filename, field.bytes().await?.to_vec()));
-        }
-        Ok(parts)
-    }
-
-    fn encode(parts: &Read, boundary: &str) -> Vec<u8> {
+    fn encode(parts: &Parts, boundary: &str) -> Vec<u8> {
         let mut body = Vec::new();
         for (name, filename, bytes) in parts {
             let filename = filename.as_ref().map(|name| format!("; filename=\"{name}\"")).unwrap_or_default();
@@ -268,10 +226,6 @@ mod tests {
         }
         body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
         body
-    }
-
-    fn run<T>(work: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
     }
 
     #[test]
@@ -295,7 +249,7 @@ mod tests {
 
     #[test]
     fn bounds_hold() {
-        let many: Read = (0..=MAX_PARTS).map(|n| (format!("f{n}"), None, Vec::new())).collect();
+        let many: Parts = (0..=MAX_PARTS).map(|n| (format!("f{n}"), None, Vec::new())).collect();
         assert!(matches!(
             run(read(&encode(&many, "b"), "b", &[4096])),
             Err(FormError::Malformed("too many parts"))

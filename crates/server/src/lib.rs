@@ -11,12 +11,17 @@ mod error;
 mod extract;
 mod fault_examples;
 mod form;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod index_query;
 mod json;
 mod openapi;
+mod paced;
 mod query;
 mod range;
 mod routes;
+mod seats;
 mod trace;
 
 pub use accept::{Timeouts, serve, serve_metrics};

@@ -93,10 +93,55 @@ async fn a_body_that_stops_is_a_timeout() {
     );
 }
 
+/// A floor that nobody keeps who pauses.
+const FLOOR: Timeouts = Timeouts {
+    header_read: Duration::from_secs(60),
+    body_idle: Duration::from_secs(60),
+    write_idle: Duration::from_secs(60),
+    min_rate: 100_000_000,
+    window: SHORT,
+    drain: SHORT,
+};
+
+/// What is sent bit by bit is never idle, and yet does not come.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_trickles_is_a_timeout_and_leaves_nothing() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let address = start(folder.path(), FLOOR).await;
+    let head = format!(
+        "POST /v1.3/assets HTTP/1.1\r\nHost: x\r\nx-api-key: {KEY}\r\nContent-Length: 100000\r\n\
+         Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n"
+    );
+    let stream = request(address, &head);
+    let mut sends = stream.try_clone().unwrap();
+    let trickle = std::thread::spawn(move || {
+        while sends.write_all(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let answer = until_closed(stream).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 408") && answer.contains("request_canceled_or_timed_out"),
+        "{answer}"
+    );
+    tokio::task::spawn_blocking(|| trickle.join().unwrap()).await.unwrap();
+    assert_eq!(std::fs::read_dir(folder.path().join("staging")).unwrap().count(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_read_is_cut() {
+    cut_while_downloading(Timeouts { write_idle: SHORT, ..Timeouts::default() }, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_too_little_is_cut() {
+    cut_while_downloading(FLOOR, 64 * 1024).await;
+}
+
+/// A download of which so many bytes are read at a time must be cut.
+async fn cut_while_downloading(timeouts: Timeouts, reads: usize) {
     let folder = tempfile::TempDir::new().unwrap();
-    let address = start(folder.path(), Timeouts { write_idle: SHORT, ..Timeouts::default() }).await;
+    let address = start(folder.path(), timeouts).await;
     // A picture of 12 MB: more than both sides' buffers hold.
     let side = 2000usize;
     let len = 54 + side * side * 3;
@@ -131,5 +176,8 @@ async fn a_client_that_does_not_read_is_cut() {
     while is_open() {
         assert!(since.elapsed() < Duration::from_secs(60), "the download is never cut");
         tokio::time::sleep(Duration::from_millis(20)).await;
+        if reads > 0 {
+            let _ = stream.read(&mut vec![0; reads]);
+        }
     }
 }

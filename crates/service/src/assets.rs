@@ -72,6 +72,7 @@ impl Service {
         let Arrived { bytes, sniffed, method, _share } = arrived;
         let size = bytes.size();
         // Ours, but the SDKs cannot read a 5xx on a create (contract, section 10).
+        let turn = self.look_turns.share(&caller.account, 1).await?;
         let source = judge::source(bytes.staged());
         let judged = self.judge(source.clone(), sniffed, method, size).await;
         let facts = judged.map_err(|error| match error {
@@ -81,6 +82,7 @@ impl Service {
                 Fault::FileUnprocessable
             }
         })?;
+        drop(turn);
         let mut asset = self.new_asset(caller, method, filename, new)?;
         let blake3 = bytes.blake3().to_owned();
         let early = self.make_ready(&mut asset, source, facts, size, blake3).await;

@@ -140,12 +140,12 @@ impl Service {
                 let (_slot, fetched) = begun?;
                 self.check_quota(caller, fetched.total.unwrap_or(0)).await?;
                 new.part_filename = fetched.filename.clone();
-                self.transfer(&parsed, url, fetched, until).await?
+                self.transfer(caller, &parsed, url, fetched, until).await?
             }
             // It waited for its turn, or for the origin.
             Err(_) => {
                 new.part_filename = parsed.filename();
-                Transfer::GoesOn(self.begin_import(Some(0)).await?, None, None)
+                Transfer::GoesOn(self.begin_import(caller, Some(0)).await?, None, None)
             }
         };
         match transfer {
@@ -169,19 +169,20 @@ impl Service {
     /// Reads what a URL leads to, as far as a request waits for it.
     async fn transfer(
         &self,
+        caller: &Caller,
         url: &PublicUrl,
         given: &str,
         mut fetched: Fetched,
         until: Instant,
     ) -> Result<Transfer> {
-        let mut upload = self.begin_import(fetched.total).await?;
+        let mut upload = self.begin_import(caller, fetched.total).await?;
         let mut head = Head::default();
         let mut resumes = 0;
         loop {
             if fetched.from != upload.size() {
                 // Its room first: nobody waits for room who holds some.
                 drop(upload);
-                upload = self.begin_import(fetched.total).await?;
+                upload = self.begin_import(caller, fetched.total).await?;
                 head = Head::default();
             }
             let broke_off = loop {

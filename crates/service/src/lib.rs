@@ -8,6 +8,9 @@ mod clock;
 mod content;
 mod error;
 mod filename;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod idempotency;
 mod import;
 mod indexed_assets;
@@ -22,6 +25,7 @@ mod models;
 mod multipart;
 mod quota;
 mod rate;
+mod room;
 mod service;
 mod signer;
 mod turns;
@@ -49,6 +53,7 @@ pub use upload::Upload;
 pub use user_metadata::KeptMetadata;
 pub use webhooks::{WebhookSettings, new_webhook_secret};
 
+pub use reelhouse_fetch::Pace;
 pub use reelhouse_metrics::CONTENT_TYPE as METRICS_TYPE;
 pub use reelhouse_store::{
     ApiKey, AssetQuery, AssetRecord, IndexQuery, IndexRecord, IndexedAssetQuery, IndexedAssetRecord,

@@ -9,12 +9,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     Clock, Limits,
-    error::{Error, Result},
+    error::Result,
     import::{ImportSettings, Imports},
     jobs::HlsSettings,
     media_urls::MediaUrls,
-    metrics::waited,
     rate::UploadRates,
+    room::Room,
     signer::Signer,
     turns::Turns,
     webhooks::{WebhookSettings, Webhooks},
@@ -51,7 +51,10 @@ pub struct Service {
     pub(crate) media: Media,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Arc<Limits>,
-    pub(crate) staging_room: StagingRoom,
+    /// Bytes in staging.
+    pub(crate) staging_room: Room,
+    /// Files that are looked at while their request waits.
+    pub(crate) look_turns: Room,
     pub(crate) upload_rates: Arc<UploadRates>,
     pub(crate) imports: Arc<Imports>,
     pub(crate) media_urls: MediaUrls,
@@ -109,39 +112,8 @@ pub(crate) struct CachedIndex {
     pub(crate) size: u64,
 }
 
-/// Room for bytes in staging, handed out in the order it was asked for.
-#[derive(Debug, Clone)]
-pub(crate) struct StagingRoom {
-    free: Arc<Semaphore>,
-    all: u32,
-}
-
-/// A share of the room, given back when dropped.
-#[derive(Debug)]
-pub(crate) struct StagingShare {
-    _permit: tokio::sync::OwnedSemaphorePermit,
-}
-
-impl StagingRoom {
-    /// A permit stands for so many bytes: a semaphore counts to 2^61 at most, a request for permits to 2^32.
-    const UNIT: u64 = 64 * 1024;
-
-    fn new(bytes: u64) -> Self {
-        let all = u32::try_from(bytes.div_ceil(Self::UNIT)).unwrap_or(u32::MAX).max(1);
-        Self { free: Arc::new(Semaphore::new(all as usize)), all }
-    }
-
-    /// Waits for room for `bytes`. Taken whole and before the first byte: two uploads that each hold half of what
-    /// they need would wait for each other for ever.
-    pub(crate) async fn share(&self, bytes: u64) -> Result<StagingShare> {
-        let units = u32::try_from(bytes.div_ceil(Self::UNIT)).unwrap_or(u32::MAX).clamp(1, self.all);
-        let begun = Instant::now();
-        let permit =
-            Arc::clone(&self.free).acquire_many_owned(units).await.map_err(|_| Error::ShuttingDown)?;
-        waited("room", begun);
-        Ok(StagingShare { _permit: permit })
-    }
-}
+/// Of all room in staging, what one account may take: somebody else can always begin.
+const STAGING_SHARE: (u64, u64) = (3, 4);
 
 impl Service {
     /// The verbs over a store and the media tools.
@@ -155,12 +127,17 @@ impl Service {
         settings: Settings,
     ) -> Result<Self> {
         let signer = Signer::new(&store.secret("media_urls").await?);
+        let looks = media.probes() as u64;
         Ok(Self {
             store: Arc::new(store),
             media,
             clock,
             limits: Arc::new(settings.limits),
-            staging_room: StagingRoom::new(settings.max_staged_bytes),
+            staging_room: Room::new(
+                settings.max_staged_bytes,
+                settings.max_staged_bytes / STAGING_SHARE.1 * STAGING_SHARE.0,
+            ),
+            look_turns: Room::new(looks, looks),
             upload_rates: Arc::new(UploadRates::new(settings.rate_upload_rpm, settings.rate_upload_rpd)),
             imports: Arc::new(Imports::new(settings.imports)?),
             media_urls: MediaUrls::new(signer.clone(), settings.media_url_ttl),

@@ -5,8 +5,9 @@ use reelhouse_api::{Fault, MediaKind, Method};
 use reelhouse_media::{SNIFF_LEN, Sniffed, sniff};
 use reelhouse_metrics::metrics;
 use reelhouse_store::{Sealed, StagingFile};
+use tokio::time::Instant;
 
-use crate::{Limits, Service, error::Result, judge::not_media, service::StagingShare};
+use crate::{Caller, Limits, Service, error::Result, judge::not_media, metrics::waited, room::Share};
 
 /// Bytes above the largest file that an upload reserves: a form's other parts and delimiters.
 const FORM_OVERHEAD: u64 = 1 << 20;
@@ -47,7 +48,7 @@ impl Drop for InFlight {
 enum State {
     Arriving {
         file: StagingFile,
-        share: StagingShare,
+        share: Share,
     },
     /// Over its cap: the fault is named once the size is known.
     TooLarge(MediaKind),
@@ -60,28 +61,36 @@ pub(crate) struct Arrived {
     pub(crate) method: Method,
     pub(crate) bytes: Sealed,
     pub(crate) sniffed: Sniffed,
-    pub(crate) _share: StagingShare,
+    pub(crate) _share: Share,
 }
 
 impl Service {
-    /// Begins an upload, waiting for room in staging. `declared` is the request's length in bytes, if it says one.
+    /// Begins an upload, waiting for the account's turn to have room in staging. `declared` is the request's length in bytes, if it says one.
     ///
     /// # Errors
-    /// When staging cannot take a file.
-    pub async fn begin_upload(&self, declared: Option<u64>) -> Result<Upload> {
+    /// [`Fault::TooManyRequests`] when too many of the account wait already.
+    pub async fn begin_upload(&self, caller: &Caller, declared: Option<u64>) -> Result<Upload> {
         let most = self.limits.max_local_size() + FORM_OVERHEAD;
-        self.stage(Method::Direct, declared, most).await
+        self.stage(caller, Method::Direct, declared, most).await
     }
 
     /// Begins to take what a URL leads to, as far as a request waits for it. `total` is in bytes, where the origin says it.
-    pub(crate) async fn begin_import(&self, total: Option<u64>) -> Result<Upload> {
+    pub(crate) async fn begin_import(&self, caller: &Caller, total: Option<u64>) -> Result<Upload> {
         let most = self.imports.settings.request_bytes + FORM_OVERHEAD;
-        self.stage(Method::Url, total, most).await
+        self.stage(caller, Method::Url, total, most).await
     }
 
-    async fn stage(&self, method: Method, declared: Option<u64>, most: u64) -> Result<Upload> {
+    async fn stage(
+        &self,
+        caller: &Caller,
+        method: Method,
+        declared: Option<u64>,
+        most: u64,
+    ) -> Result<Upload> {
         let declared = declared.map(|bytes| bytes.min(most));
-        let share = self.staging_room.share(declared.unwrap_or(most)).await?;
+        let begun = Instant::now();
+        let share = self.staging_room.share(&caller.account, declared.unwrap_or(most)).await?;
+        waited("room", begun);
         let state = State::Arriving { file: self.store.blobs().stage(declared), share };
         let limits = self.limits.clone();
         Ok(Upload {

@@ -37,7 +37,9 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     // Tools wait for this line; that nobody reads it is no reason to end.
     let _ = writeln!(io::stdout(), "http://{address}");
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
-    let app = App::new(service.clone(), Timeouts::default());
+    let timeouts = Timeouts { min_rate: settings.client_min_rate, ..Timeouts::default() };
+    let app =
+        App::new(service.clone(), timeouts).with_connections_per_address(settings.connections_per_address);
     let watched = serve_metrics(&settings, app.clone(), shutdown.clone()).await?;
     tokio::join!(
         watched,

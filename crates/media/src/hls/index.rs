@@ -113,7 +113,7 @@ impl Index {
             rendition.write(&mut body);
         }
         put_bytes(&mut body, &self.packed);
-        [MAGIC, checksum(&body).to_be_bytes().as_slice(), &body].concat()
+        sealed(&body)
     }
 
     /// The index from its bytes; `None` when they are of another version, or damaged.
@@ -174,6 +174,11 @@ impl Index {
         let packed = self.packed.get(rendition.segments.get(n)?.packed.clone())?;
         segment::media(&rendition.tracks, &unpack(packed, rendition.tracks.len())?, n)
     }
+}
+
+/// What is kept of an index's body.
+pub(crate) fn sealed(body: &[u8]) -> Vec<u8> {
+    [MAGIC, checksum(body).to_be_bytes().as_slice(), body].concat()
 }
 
 /// Finds accidents, not malice: an index comes from our own store.

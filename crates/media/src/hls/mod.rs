@@ -28,6 +28,8 @@ mod tests;
 use std::{fmt, io};
 
 pub use index::Index;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use index::sealed;
 pub use playlist::master_playlist;
 pub use segment::Segment;
 

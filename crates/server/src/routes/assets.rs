@@ -44,7 +44,7 @@ async fn create_asset(
     let declared = content_length(request.headers());
     let base = app.base_url(request.headers(), request.uri());
     let form = Form::new(request.into_body().into_data_stream(), &boundary);
-    let asset = match create_form::receive(form, &app.service, declared, &patience).await? {
+    let asset = match create_form::receive(form, &app.service, &caller, declared, &patience).await? {
         (new, Source::File(upload)) => app.service.create(&caller, new, *upload, key.as_ref()).await,
         (new, Source::Url(url)) => app.service.import(&caller, new, &url, key.as_ref()).await,
     };
