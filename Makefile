@@ -24,7 +24,7 @@ unit: ffmpeg web/dist/page/index.html
 
 POSTGRES = psql=postgresql-client path:/usr/lib/postgresql/*/bin/initdb=postgresql
 # What a database can get wrong: the store's own tests, and those of the server that are about rows.
-TELLING = test(/^(accounts|chunks|crash|doctor|errors|indexed_assets|indexes|list|process|user_metadata|webhooks)::/) | (package(reelhouse-store) & kind(test))
+TELLING = test(/^(accounts|chunks|crash|doctor|errors|indexed_assets|indexes|list|process|user_metadata|webhooks)::/) | package(reelhouse-store)
 
 # All of them on Postgres.
 test-postgres: ffmpeg build

@@ -72,7 +72,7 @@ def write(results):
         verdicts.append(f"| {text} | {value:.2f}{unit} | {'met' if holds(value) else '**not met**'} |")
 
     if {"big", "many"} & results.keys():
-        parts.append("## Large uploads\n\ncurl sends them; Reelhouse looks at each with ffprobe before it answers. `dd` copies the same "
+        parts.append("## Large uploads\n\ncurl sends them; Reelhouse looks at each before it answers. `dd` copies the same "
                      "bytes as often at the same time.\n")
     for clients, section in (results.get("big") or {}).items():
         if clients == "load":
@@ -96,7 +96,7 @@ def write(results):
                  f"{use[server]['cpu']:.2f}", f"{use[server]['peak']:.0f}"] for server, values in rates.items()]
         parts.append("\n".join([
             "## Small files, 16 at a time\n",
-            f"A JPEG of {section['bytes'] / 1000:.0f} kB, sent by wrk again and again. Reelhouse checks a key, hashes, decodes the picture, "
+            f"A JPEG of {section['bytes'] / 1000:.0f} kB, sent by wrk again and again. Reelhouse checks a key, hashes, checks the picture, "
             f"flushes file and folder and writes a row; the others store bytes. {load_of(section)}\n",
             table(["", "flushes", "files/s", "Reelhouse / it", "p99, ms", "CPU ms per file", "peak memory, MiB"], rows),
             picture("small", "Small files, 16 at a time", "files/s", list(rates.items()))]))

@@ -91,13 +91,7 @@ fn sentence(error: &anyhow::Error) -> String {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let knob = |name: &str, or: u32| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(or);
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.enable_all().event_interval(knob("K_EVENT", 61));
-    if knob("K_GLOBAL", 0) > 0 {
-        builder.global_queue_interval(knob("K_GLOBAL", 31));
-    }
-    let runtime = builder.build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => commands::serve::run(args.load()?).await,

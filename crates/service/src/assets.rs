@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reelhouse_api::{
-    Asset, AssetDetail, AssetId, Fault, Hls, MediaKind, Method, Page, PageInfo, RenditionStatus, Status,
-    Thumbnail,
+    Asset, AssetDetail, AssetId, Fault, Hls, JobKind, MediaKind, Method, Page, PageInfo, RenditionStatus,
+    Status, Thumbnail,
 };
 use reelhouse_store::{AssetQuery, AssetRecord, Removal};
 
@@ -178,6 +178,9 @@ impl Service {
         let now_ms = self.clock.now_ms();
         let removed = self.run_to_end(async move { service.store.remove(&account, id, force, now_ms).await });
         let removed = removed.await??;
+        for kind in JobKind::ALL {
+            self.made.remove(&(id, *kind));
+        }
         self.webhooks.pushed.notify_one();
         Ok(removed)
     }

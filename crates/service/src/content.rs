@@ -7,13 +7,13 @@ use bytes::Bytes;
 use reelhouse_api::{AssetId, Fault, JobKind, JobState, MediaKind, Status};
 use reelhouse_media::hls;
 use reelhouse_store::{AssetRecord, BlobKey, DerivativeRecord};
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::Instant};
 
 use crate::{
     Caller, MediaScope, Service,
     error::{Error, Result},
     jobs::{HlsDetails, HlsSource, HlsVariant, MAIN, THUMBNAIL_FILE, VTT_FILE, index_file, media_file},
-    service::CachedIndex,
+    service::{CachedIndex, SeenMade},
 };
 
 /// What is delivered: pieces, one after the other.
@@ -174,10 +174,20 @@ impl Service {
         id: AssetId,
         kind: JobKind,
         path: &'a str,
-    ) -> Result<Option<(DerivativeRecord, &'a str)>> {
+    ) -> Result<Option<(Arc<DerivativeRecord>, &'a str)>> {
         let Some((folder, file)) = path.split_once('/') else { return Ok(None) };
+        if let Some(SeenMade { at, record }) = self.made.get(&(id, kind))
+            && at.elapsed() < BELIEVED
+            && record.folder == folder
+        {
+            return Ok(Some((record, file)));
+        }
         let record = self.store.derivative(id, kind).await?;
-        Ok(record.filter(|record| record.folder == folder).map(|record| (record, file)))
+        let Some(record) = record.filter(|record| record.folder == folder).map(Arc::new) else {
+            return Ok(None);
+        };
+        self.made.insert((id, kind), SeenMade { at: Instant::now(), record: Arc::clone(&record) });
+        Ok(Some((record, file)))
     }
 
     async fn thumbnail(&self, id: AssetId, path: &str) -> Result<Option<Content>> {
@@ -193,7 +203,7 @@ impl Service {
     /// Made when first asked for: who asks first waits for it.
     async fn storyboard(&self, id: AssetId, file: &str) -> Result<Option<Content>> {
         let Some(file) = StoryboardFile::parse(file) else { return Ok(None) };
-        let since = tokio::time::Instant::now();
+        let since = Instant::now();
         let record = loop {
             if let Some(record) = self.store.derivative(id, JobKind::Storyboard).await? {
                 break record;
@@ -349,6 +359,10 @@ fn made_of(
 fn unreadable(source: io::Error) -> Error {
     reelhouse_store::Error::Io { what: "reading a blob", source }.into()
 }
+
+/// How long it is believed that what was made is still there: players ask for one segment after the other, and each would wait
+/// for the database. Where its bytes are gone, nothing is served all the same.
+const BELIEVED: Duration = Duration::from_secs(1);
 
 /// The longest a request waits for a storyboard that is being made.
 const STORYBOARD_PATIENCE: Duration = Duration::from_secs(20);

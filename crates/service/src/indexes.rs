@@ -95,6 +95,10 @@ fn check_name(name: &str) -> Result<(), Fault> {
     if name.trim().is_empty() {
         return Err(Fault::ParameterNotProvided { parameter: "index_name" });
     }
+    if name.contains('\0') {
+        let reason = "It has a NUL character.".to_owned();
+        return Err(Fault::ParameterInvalid { parameter: "index_name", reason });
+    }
     if count > MAX_NAME_CHARS {
         let reason = format!("It has {count} characters, at most {MAX_NAME_CHARS} are allowed.");
         return Err(Fault::ParameterInvalid { parameter: "index_name", reason });

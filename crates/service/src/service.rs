@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use quick_cache::{Weighter, sync::Cache};
-use reelhouse_api::{IdMaker, NewId, UploadId};
+use reelhouse_api::{AssetId, IdMaker, JobKind, NewId, UploadId};
 use reelhouse_media::{Media, hls};
-use reelhouse_store::Store;
-use tokio::sync::Semaphore;
+use reelhouse_store::{DerivativeRecord, Store};
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -64,6 +64,7 @@ pub struct Service {
     pub(crate) hls: Arc<HlsSettings>,
     /// Reading the tables of long files takes memory.
     pub(crate) index_turns: Arc<Semaphore>,
+    pub(crate) made: Arc<Cache<(AssetId, JobKind), SeenMade>>,
     pub(crate) hls_indices: Arc<Cache<String, Arc<CachedIndex>, IndexSize>>,
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) webhooks: Arc<Webhooks>,
@@ -95,6 +96,13 @@ impl Weighter<String, Arc<CachedIndex>> for IndexSize {
     fn weight(&self, _: &String, cached: &Arc<CachedIndex>) -> u64 {
         cached.size
     }
+}
+
+/// What was made, and when it was seen to be there.
+#[derive(Debug, Clone)]
+pub(crate) struct SeenMade {
+    pub(crate) at: Instant,
+    pub(crate) record: Arc<DerivativeRecord>,
 }
 
 /// An index, and the bytes of its file.
@@ -137,6 +145,7 @@ impl Service {
             chunk_turns: Turns::default(),
             hls: Arc::new(settings.hls),
             index_turns: Arc::new(Semaphore::new(INDEX_READERS)),
+            made: Arc::new(Cache::new(1024)),
             hls_indices: Arc::new(Cache::with_weighter(1024, INDEX_BYTES, IndexSize)),
             lanes: Arc::default(),
             webhooks: Arc::new(Webhooks::new(settings.webhooks)?),

@@ -134,12 +134,15 @@ impl Service {
     pub(crate) async fn send_webhooks(&self, name: &str, shutdown: &CancellationToken) {
         let (mut slots, mut sending) = (Slots::new(), JoinSet::new());
         while !shutdown.is_cancelled() {
-            if let Err(error) = self.send_due(name, &mut slots, &mut sending).await {
+            let looked = self.send_due(name, &mut slots, &mut sending).await;
+            let any = looked.unwrap_or_else(|error| {
                 tracing::error!(%error, "webhooks could not be looked after");
-            }
+                false
+            });
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = self.webhooks.pushed.notified() => {}
+                // Where nobody is told anything, changes are no reason to look.
+                () = self.webhooks.pushed.notified(), if any => {}
                 // One that is at its end makes room, and lets the next of its asset go.
                 Some(_) = sending.join_next() => {}
                 () = sleep(POLL) => {}
@@ -151,13 +154,15 @@ impl Service {
         }
     }
 
-    async fn send_due(&self, name: &str, slots: &mut Slots, sending: &mut JoinSet<()>) -> Result<()> {
+    /// False when there is no webhook at all.
+    async fn send_due(&self, name: &str, slots: &mut Slots, sending: &mut JoinSet<()>) -> Result<bool> {
         let mut due = self.store.due_webhooks(self.clock.now_ms()).await?;
-        if !due.is_empty() {
-            slots.turn = slots.turn.wrapping_add(1);
-            let turn = slots.turn % due.len();
-            due.rotate_left(turn);
+        if due.is_empty() {
+            return Ok(self.store.has_webhooks().await?);
         }
+        slots.turn = slots.turn.wrapping_add(1);
+        let turn = slots.turn % due.len();
+        due.rotate_left(turn);
         let lease = millis(self.webhooks.settings.timeout + LEASE_SPARE);
         for webhook in due {
             let free = slots.take(&webhook.id);
@@ -184,7 +189,7 @@ impl Service {
                 sending.spawn(send.instrument(span));
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// One attempt, from its message to what came of it.

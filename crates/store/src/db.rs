@@ -228,11 +228,16 @@ fn percent_encoded(path: &Path) -> String {
 const CONNECTIONS: u32 = 8;
 
 async fn postgres(url: &str) -> Result<(AnyPool, AnyPool)> {
-    let pool = |patience: Duration, session: &'static str| {
+    let pool = |patience: Duration, session: &'static [&'static str]| {
         AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(patience).after_connect(
             move |connection, _| {
                 Box::pin(async move {
-                    connection.execute(session).await?;
+                    for statement in session {
+                        // What speaks like Postgres need not know all of its settings. None is needed to be right.
+                        if let Err(error) = connection.execute(*statement).await {
+                            tracing::debug!(%error, statement, "not set");
+                        }
+                    }
                     Ok(())
                 })
             },
@@ -242,9 +247,17 @@ async fn postgres(url: &str) -> Result<(AnyPool, AnyPool)> {
     // conflict with every other that writes there.
     let writer = pool(
         Duration::from_secs(10),
-        "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'; SET enable_seqscan = off",
+        &[
+            "SET statement_timeout = '30s'",
+            "SET idle_in_transaction_session_timeout = '60s'",
+            "SET enable_seqscan = off",
+        ],
     );
-    let readers = pool(Duration::from_secs(3), "SET statement_timeout = '60s'");
+    // How a search is best done depends on what is searched for.
+    let readers = pool(
+        Duration::from_secs(3),
+        &["SET statement_timeout = '60s'", "SET plan_cache_mode = force_custom_plan"],
+    );
     Ok((writer.connect(url).await?, readers.connect_lazy(url)?))
 }
 

@@ -36,6 +36,10 @@ pub struct DeliveryRecord {
 const COLUMNS: &str = "id, webhook_id, event, subject, state, occurred_at, run_at, token, attempts, attempted_at, status, error";
 const UNFINISHED: &str = "('blocked', 'waiting', 'sending')";
 
+/// What has been in a state since before a time. By webhook, as the index has it.
+const OLD: &str =
+    "FROM webhook_delivery WHERE state = $1 AND webhook_id IN (SELECT id FROM webhook) AND run_at < $2";
+
 /// What an attempt came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -66,6 +70,18 @@ impl Store {
         rows.into_iter().map(WebhookRecord::try_from).collect()
     }
 
+    /// Whether anybody is told anything.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn has_webhooks(&self) -> Result<bool> {
+        let any: Option<String> =
+            sqlx::query_scalar("SELECT id FROM webhook WHERE disabled_at IS NULL LIMIT 1")
+                .fetch_optional(self.db.readers())
+                .await?;
+        Ok(any.is_some())
+    }
+
     /// Takes the next deliveries of a webhook that are due, at most so many, for `lease_ms` milliseconds.
     ///
     /// # Errors
@@ -85,7 +101,7 @@ impl Store {
                  SELECT id FROM webhook_delivery AS due WHERE state = 'waiting' AND webhook_id = $1 AND run_at <= $2
                  ORDER BY run_at, id LIMIT $3{skip_claimed})
              UPDATE webhook_delivery SET state = 'sending', sender = $4, lease_until = $5, token = token + 1
-             WHERE state = 'waiting' AND id IN (SELECT id FROM next)
+             WHERE id IN (SELECT id FROM next)
              RETURNING {COLUMNS}"
         );
         transaction!(self.db, |tx| {
@@ -140,7 +156,7 @@ impl Store {
                 Outcome::Retry(_) => {}
                 Outcome::Delivered | Outcome::Dead => {
                     let DeliveryRecord { webhook_id, subject, .. } = delivery;
-                    unblock(tx, Some((webhook_id, subject)), now_ms).await?;
+                    unblock(tx, webhook_id, subject, now_ms).await?;
                 }
                 Outcome::Gone => disable(tx, &delivery.webhook_id, now_ms).await?,
             }
@@ -223,7 +239,7 @@ impl Store {
         transaction!(self.db, |tx| {
             let replayed =
                 sqlx::query(AssertSqlSafe(sql.as_str())).bind(id).bind(now_ms).execute(&mut *tx).await?;
-            unblock(tx, None, now_ms).await?;
+            unblock_all(tx, now_ms).await?;
             Ok(replayed.rows_affected())
         })
     }
@@ -233,41 +249,56 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn forget_deliveries(&self, delivered_ms: i64, dead_ms: i64) -> Result<()> {
-        // By webhook, as the index has it.
-        let old = "webhook_id IN (SELECT id FROM webhook)
-                   AND (state = 'delivered' AND run_at < $1 OR state = 'dead' AND run_at < $2)";
-        let any: Option<String> =
-            sqlx::query_scalar(AssertSqlSafe(format!("SELECT id FROM webhook_delivery WHERE {old} LIMIT 1")))
-                .bind(delivered_ms)
-                .bind(dead_ms)
+        for (state, before_ms) in [("delivered", delivered_ms), ("dead", dead_ms)] {
+            let any: Option<String> = sqlx::query_scalar(AssertSqlSafe(format!("SELECT id {OLD} LIMIT 1")))
+                .bind(state)
+                .bind(before_ms)
                 .fetch_optional(self.db.readers())
                 .await?;
-        if any.is_none() {
-            return Ok(());
+            if any.is_none() {
+                continue;
+            }
+            transaction!(self.db, |tx| {
+                let forgotten = sqlx::query(AssertSqlSafe(format!("DELETE {OLD}")));
+                forgotten.bind(state).bind(before_ms).execute(tx).await?;
+                Ok(())
+            })?;
         }
-        transaction!(self.db, |tx| {
-            sqlx::query(AssertSqlSafe(format!("DELETE FROM webhook_delivery WHERE {old}")))
-                .bind(delivered_ms)
-                .bind(dead_ms)
-                .execute(tx)
-                .await?;
-            Ok(())
-        })
+        Ok(())
     }
 }
 
-/// Lets the first of those go that wait for an earlier one, where none is left: of one webhook's asset, or of all.
-async fn unblock(tx: &mut AnyConnection, of: Option<(&str, &str)>, now_ms: i64) -> Result<()> {
-    let (webhook, subject) = of.unzip();
-    let which = if of.is_some() { "webhook_id = $1 AND subject = $2" } else { "$1 IS NULL AND $2 IS NULL" };
-    let sql = format!(
+/// Lets the first of a webhook's asset go that waits for an earlier one, where none is left.
+async fn unblock(tx: &mut AnyConnection, webhook: &str, subject: &str, now_ms: i64) -> Result<()> {
+    sqlx::query(
         "UPDATE webhook_delivery SET state = 'waiting', run_at = $3
-         WHERE state = 'blocked' AND {which} AND NOT EXISTS (
+         WHERE id = (SELECT id FROM webhook_delivery
+                     WHERE webhook_id = $1 AND subject = $2 AND state = 'blocked' ORDER BY seq LIMIT 1)
+           AND NOT EXISTS (SELECT 1 FROM webhook_delivery AS other
+                           WHERE other.webhook_id = $1 AND other.subject = $2
+                             AND other.state IN ('waiting', 'sending'))",
+    )
+    .bind(webhook)
+    .bind(subject)
+    .bind(now_ms)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The same for all: it looks at everything that is blocked.
+async fn unblock_all(tx: &mut AnyConnection, now_ms: i64) -> Result<()> {
+    sqlx::query(
+        "UPDATE webhook_delivery SET state = 'waiting', run_at = $1
+         WHERE state = 'blocked' AND NOT EXISTS (
              SELECT 1 FROM webhook_delivery AS other
              WHERE other.webhook_id = webhook_delivery.webhook_id AND other.subject = webhook_delivery.subject
-               AND (other.state IN ('waiting', 'sending') OR other.state = 'blocked' AND other.seq < webhook_delivery.seq))"
-    );
-    sqlx::query(AssertSqlSafe(sql)).bind(webhook).bind(subject).bind(now_ms).execute(tx).await?;
+               AND (other.state IN ('waiting', 'sending')
+                    OR other.state = 'blocked' AND other.seq < webhook_delivery.seq))",
+    )
+    .bind(now_ms)
+    .execute(tx)
+    .await?;
     Ok(())
 }
 

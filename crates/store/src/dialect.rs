@@ -43,6 +43,15 @@ impl Dialect {
         }
     }
 
+    /// The column that says the order of creation. SQLite's rows are kept by `seq`; in Postgres two nodes may make the same,
+    /// but not the same id, which begins with it.
+    pub(crate) fn creation<'c>(self, seq: &'c str, id: &'c str) -> &'c str {
+        match self {
+            Self::Sqlite => seq,
+            Self::Postgres => id,
+        }
+    }
+
     /// Whether the database was ever migrated: a row if it was.
     pub(crate) fn migrations_table(self) -> &'static str {
         match self {
@@ -129,7 +138,7 @@ impl Dialect {
         }
         sql.push("asset WHERE asset.account = ").bind(account.to_owned());
         self.push_contains(sql, "asset.filename_folded", needle);
-        "asset.seq"
+        self.creation("asset.seq", "asset.id")
     }
 
     /// ` AND` the column is the value.

@@ -304,16 +304,18 @@ impl Store {
             .bind(asset.to_string())
             .fetch_one(&mut *tx)
             .await?;
-        let rows: Vec<(String, String, String)> = sqlx::query_as(
+        let creation = self.db.dialect().creation("indexed_asset.seq", "indexed_asset.id");
+        let sql = format!(
             "SELECT indexed_asset.id, media_index.id, index_name
              FROM indexed_asset CROSS JOIN media_index
-             WHERE media_index.id = index_id AND asset_id = $1 ORDER BY indexed_asset.seq DESC LIMIT $2 OFFSET $3",
-        )
-        .bind(asset.to_string())
-        .bind(limit)
-        .bind(offset)
-        .fetch_all(&mut *tx)
-        .await?;
+             WHERE media_index.id = index_id AND asset_id = $1 ORDER BY {creation} DESC LIMIT $2 OFFSET $3"
+        );
+        let rows: Vec<(String, String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(asset.to_string())
+            .bind(limit)
+            .bind(offset)
+            .fetch_all(&mut *tx)
+            .await?;
         tx.commit().await?;
         let place = |(id, index, name): (String, String, String)| match (
             IndexedAssetId::parse(&id),
@@ -498,7 +500,7 @@ pub(crate) async fn fail_unfinished(
 fn select_page(dialect: Dialect, index: IndexId, query: &IndexedAssetQuery) -> Sql {
     let mut sql = Sql::new(format!("SELECT {COLUMNS} "));
     push_matching(&mut sql, dialect, index, query);
-    query.order.push(&mut sql);
+    query.order.push(&mut sql, dialect);
     let (limit, offset) = window(query.page, query.page_limit);
     sql.push(" LIMIT ").bind(limit).push(" OFFSET ").bind(offset);
     sql
@@ -574,7 +576,10 @@ fn push_filters(sql: &mut Sql, dialect: Dialect, query: &IndexedAssetQuery) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::list::{SortBy, tests::plan};
+    use crate::list::{
+        SortBy,
+        tests::{on_postgres, plan, plan_of_many},
+    };
 
     #[tokio::test]
     async fn lists_walk_an_index_in_the_pages_order() {
@@ -608,6 +613,26 @@ mod tests {
             assert!(!page.iter().any(|line| line.contains("TEMP B-TREE")), "{query:?}: {page:?}");
             let counted = plan(&store, &select_count(Dialect::Sqlite, index, &query)).await;
             assert!(counted.iter().any(|line| line.starts_with(count)), "{query:?}: {counted:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn postgres_can_walk_an_index_in_the_pages_order() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let Some(store) = on_postgres(folder.path()).await else { return };
+        let index = IndexId::parse(&"0".repeat(24)).unwrap();
+        let all = IndexedAssetQuery { page: 1, page_limit: 10, ..IndexedAssetQuery::default() };
+        let updated = Order { by: SortBy::UpdatedAt, ascending: true };
+        let filter = MetadataFilter { key: "a".to_owned(), value: "b".to_owned() };
+        for query in [
+            all.clone(),
+            IndexedAssetQuery { order: updated, ..all.clone() },
+            IndexedAssetQuery { user_metadata: vec![filter], ..all.clone() },
+            IndexedAssetQuery { filename: Some("a".to_owned()), ..all },
+        ] {
+            let page = select_page(Dialect::Postgres, index, &query);
+            let plan = plan_of_many(&store, page, "seqscan bitmapscan sort").await;
+            assert!(!plan.contains("Sort") && !plan.contains("Seq Scan"), "{query:?}: {plan}");
         }
     }
 }

@@ -252,7 +252,7 @@ pub(crate) async fn find(
 fn select_page(dialect: Dialect, account: &str, query: &IndexQuery) -> Sql {
     let mut sql = Sql::new(format!("SELECT {COLUMNS} "));
     push_matching(&mut sql, dialect, account, query);
-    query.order.push(&mut sql);
+    query.order.push(&mut sql, dialect);
     let (limit, offset) = window(query.page, query.page_limit);
     sql.push(" LIMIT ").bind(limit).push(" OFFSET ").bind(offset);
     sql

@@ -4,7 +4,7 @@ use reelhouse_api::{
     AssetError, AssetId, Fault, IndexedAssetId, RenditionStatus,
     index::{IndexModel, IndexedAssetStatus},
 };
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::{
     JobRecord, Store,
@@ -30,20 +30,22 @@ impl Store {
     /// # Errors
     /// When the database fails or a row is corrupt.
     pub async fn begin_indexing(&self, job: &JobRecord, now_ms: i64) -> Result<Option<Indexing>> {
+        let creation = self.db.dialect().creation("seq", "id");
+        let sql = format!(
+            "UPDATE indexed_asset SET status = 'indexing', updated_at = $2
+             WHERE id = (SELECT id FROM indexed_asset WHERE asset_id = $1
+                         AND status IN ('pending', 'queued', 'indexing') ORDER BY {creation} LIMIT 1)
+             RETURNING id, (SELECT models FROM media_index WHERE media_index.id = index_id)"
+        );
         transaction!(self.db, |tx| {
             if !jobs::is_held(tx, job).await? {
                 return Ok(None);
             }
-            let begun: Option<(String, String)> = sqlx::query_as(
-            "UPDATE indexed_asset SET status = 'indexing', updated_at = $2
-             WHERE seq = (SELECT seq FROM indexed_asset
-                          WHERE asset_id = $1 AND status IN ('pending', 'queued', 'indexing') ORDER BY seq LIMIT 1)
-             RETURNING id, (SELECT models FROM media_index WHERE media_index.id = index_id)",
-        )
-        .bind(job.asset_id.to_string())
-        .bind(now_ms)
-        .fetch_optional(tx)
-        .await?;
+            let begun: Option<(String, String)> = sqlx::query_as(AssertSqlSafe(sql.as_str()))
+                .bind(job.asset_id.to_string())
+                .bind(now_ms)
+                .fetch_optional(tx)
+                .await?;
             let Some((id, models)) = begun else { return Ok(None) };
             let id = IndexedAssetId::parse(&id).ok_or(Error::Corrupt { table: "indexed_asset", id })?;
             let models = serde_json::from_str(&models).map_err(|_| corrupt(id))?;

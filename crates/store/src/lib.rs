@@ -38,6 +38,10 @@ mod user_metadata;
 mod webhooks;
 mod writer;
 
+#[cfg(test)]
+#[path = "../tests/database/mod.rs"]
+mod test_database;
+
 use std::{path::Path, sync::Arc};
 
 pub use accounts::{AccountRecord, ApiKey, KeyOrigin, KeyRecord};

@@ -51,13 +51,13 @@ pub struct Order {
 
 impl Order {
     /// For tables whose key is the order of creation.
-    pub(crate) fn push(self, sql: &mut Sql) {
-        sql.push(match (self.by, self.ascending) {
-            (SortBy::CreatedAt, false) => " ORDER BY seq DESC",
-            (SortBy::CreatedAt, true) => " ORDER BY seq",
-            (SortBy::UpdatedAt, false) => " ORDER BY updated_at DESC, seq DESC",
-            (SortBy::UpdatedAt, true) => " ORDER BY updated_at, seq",
-        });
+    pub(crate) fn push(self, sql: &mut Sql, dialect: Dialect) {
+        let direction = if self.ascending { "" } else { " DESC" };
+        sql.push(" ORDER BY ");
+        if self.by == SortBy::UpdatedAt {
+            sql.push("updated_at").push(direction).push(", ");
+        }
+        sql.push(dialect.creation("seq", "id")).push(direction);
     }
 }
 
@@ -120,7 +120,7 @@ fn push_matching(sql: &mut Sql, dialect: Dialect, account: &str, query: &AssetQu
         if !needle.is_empty() {
             dialect.push_contains(sql, "asset.filename_folded", &needle);
         }
-        "asset.seq"
+        dialect.creation("asset.seq", "asset.id")
     };
     sql.push(" AND asset.deleted_at IS NULL");
     if let Some(ids) = &query.asset_ids {
@@ -146,6 +146,44 @@ pub(crate) mod tests {
         let sql = format!("EXPLAIN QUERY PLAN {}", query.text());
         let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(store.db.readers()).await.unwrap();
         rows.iter().map(|row| row.get("detail")).collect()
+    }
+
+    /// A store on the Postgres of the tests' run, if there is one.
+    pub(crate) async fn on_postgres(folder: &std::path::Path) -> Option<Store> {
+        let database = crate::Database::parse(&crate::test_database::url(folder)).unwrap();
+        let store = Store::open(folder, &database, 0).await.unwrap();
+        Some(store).filter(|store| store.db.dialect() == Dialect::Postgres)
+    }
+
+    /// The plan of a statement when what takes longer with many rows is not to be had.
+    pub(crate) async fn plan_of_many(store: &Store, query: Sql, without: &str) -> String {
+        let mut tx = store.db.snapshot().await.unwrap();
+        for way in without.split(' ') {
+            let sql = format!("SET LOCAL enable_{way} = off");
+            sqlx::query(AssertSqlSafe(sql)).execute(&mut *tx).await.unwrap();
+        }
+        let lines: Vec<(String,)> = query.explained().rows().fetch_all(&mut *tx).await.unwrap();
+        lines.into_iter().map(|(line,)| line + "\n").collect()
+    }
+
+    #[tokio::test]
+    async fn postgres_can_walk_an_index_in_the_pages_order() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let Some(store) = on_postgres(folder.path()).await else { return };
+        let kinds = AssetQuery { asset_types: Some(vec![MediaKind::Image, MediaKind::Audio]), ..query("") };
+        for query in [query(""), kinds, query("clip"), query("cl")] {
+            for sql in
+                [select_page(Dialect::Postgres, "a", &query), select_count(Dialect::Postgres, "a", &query)]
+            {
+                let plan = plan_of_many(&store, sql, "seqscan bitmapscan sort").await;
+                assert!(!plan.contains("Sort") && !plan.contains("Seq Scan"), "{query:?}: {plan}");
+            }
+        }
+        let there: Option<i64> = sqlx::query_scalar(crate::dialect::HAS_INDEX_OF_NAMES)
+            .fetch_optional(store.db.readers())
+            .await
+            .unwrap();
+        assert!(there.is_some(), "an index of names");
     }
 
     fn query(filename: &str) -> AssetQuery {

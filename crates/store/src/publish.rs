@@ -22,10 +22,11 @@ use crate::{
 
 impl Store {
     /// Makes the sealed bytes the original of a new asset, and what was made of it already its derivative; returns whether
-    /// that pushed a job or an event. When this returns `Ok`, all survive kill -9 and power loss; when it fails or never returns, nothing of it is there after the next start.
+    /// that pushed a job or an event. When this returns `Ok`, all survive kill -9 and power loss; when it fails or never
+    /// returns, nothing of it is there after the next start.
     ///
-    /// The order is the promise: the intent is committed and the bytes are flushed; the file is renamed into
-    /// place and its folder flushed; one transaction writes the row and ends the intent. An intent that was taken back
+    /// The order is the promise: the intent is committed; then the file is in its place, its bytes flushed and its
+    /// folder, too; one transaction writes the row and ends the intent. An intent that was taken back
     /// meanwhile cannot be ended.
     ///
     /// # Errors

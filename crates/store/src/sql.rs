@@ -86,6 +86,12 @@ impl Sql {
         })
     }
 
+    /// How the statement would be run, to be fetched line by line; as Postgres tells it.
+    #[cfg(test)]
+    pub(crate) fn explained(self) -> Self {
+        Self { text: format!("EXPLAIN (COSTS OFF) {}", self.text), ..self }
+    }
+
     #[cfg(test)]
     pub(crate) fn text(&self) -> &str {
         &self.text

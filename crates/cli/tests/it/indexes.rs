@@ -269,3 +269,36 @@ async fn two_accounts_cannot_see_each_others_indexes() {
     assert_ne!(other, KEY);
     server.assert_healthy();
 }
+
+/// A database may know no text with a NUL: it is in no name, and whoever looks for it finds nothing.
+#[tokio::test]
+async fn a_nul_is_nowhere() {
+    let server = TestServer::start();
+    let asset = server.create(&media::mp4()).await;
+    let models = json!([{ "model_name": "marengo3.0", "model_options": ["visual"] }]);
+    let body = json!({ "index_name": "a\0b", "models": models });
+    expect_error(400, "parameter_invalid", server.json("POST", "/v1.3/indexes", &body).await).await;
+    let index = make(&server, "a").await;
+    let renamed = server.json("PUT", &format!("/v1.3/indexes/{index}"), &json!({ "index_name": "\0" })).await;
+    expect_error(400, "parameter_invalid", renamed).await;
+    let path = format!("/v1.3/indexes/{index}/indexed-assets");
+    let added = server.json("POST", &path, &json!({ "asset_id": asset["_id"] })).await;
+    let place = expect(202, added).await["_id"].as_str().unwrap().to_owned();
+    let kept = json!({ "user_metadata": { "a\0": "\\u0000", "b": "c\0", "d": "e" } });
+    let changed = server.json("PATCH", &format!("{path}/{place}"), &kept).await;
+    assert!(changed.status().is_success(), "{}", changed.text().await.unwrap());
+    for (query, found) in [
+        ("/v1.3/assets?filename=%00".to_owned(), 0),
+        ("/v1.3/assets?filename=abc%00".to_owned(), 0),
+        ("/v1.3/indexes?index_name=a%00".to_owned(), 0),
+        (format!("{path}?filename=%00"), 0),
+        (format!("{path}?user_metadata[b]=c"), 0),
+        (format!("{path}?user_metadata[d]=e"), 1),
+        (format!("{path}?user_metadata[d]=e%00"), 0),
+        (format!("{path}?user_metadata[%00]=e"), 0),
+    ] {
+        let page = get(&server, &query).await;
+        assert_eq!(page["page_info"]["total_results"], found, "{query}");
+    }
+    server.assert_healthy();
+}

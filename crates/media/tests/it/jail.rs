@@ -65,7 +65,8 @@ async fn hostile() -> Media {
     Media::start(Config {
         reader,
         reader_memory: 256 << 20,
-        probe_timeout: Duration::from_secs(2),
+        // More than a busy machine takes to start a program.
+        probe_timeout: Duration::from_secs(5),
         ..Config::default()
     })
     .await

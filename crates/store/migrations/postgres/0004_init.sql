@@ -27,9 +27,9 @@ CREATE TABLE api_key (
 
 -- No foreign key to account, here or below: its check locks the account's row, which every create changes.
 CREATE TABLE asset (
-    -- Creation order; the first eight bytes of the id.
-    seq                BIGINT PRIMARY KEY NOT NULL,
-    id                 TEXT COLLATE "C" NOT NULL UNIQUE,
+    -- The first eight bytes of the id. Two nodes may make the same in one millisecond: the order of creation is the id's.
+    seq                BIGINT NOT NULL,
+    id                 TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     account            TEXT COLLATE "C" NOT NULL,
     method             TEXT NOT NULL,
     status             TEXT NOT NULL,
@@ -55,7 +55,8 @@ CREATE TABLE asset (
 );
 
 -- Lists walk it, newest first; it carries what they filter by, so that a walk reads no rows.
-CREATE INDEX asset_by_account ON asset (account, deleted_at, seq, kind);
+-- (Partial: IS NULL is no equality to Postgres, and what is behind such a column in an index has no order.)
+CREATE INDEX asset_by_account ON asset (account, id, kind) WHERE deleted_at IS NULL;
 CREATE INDEX asset_deleted ON asset (deleted_at) WHERE deleted_at IS NOT NULL;
 
 -- "I am about to move a blob into place": what a crash between the move and the asset's row leaves behind.
@@ -170,9 +171,9 @@ CREATE INDEX idempotency_by_age ON idempotency (created_at);
 -- Indexes and what is in them. (`index` is a reserved word.)
 
 CREATE TABLE media_index (
-    -- Creation order; the first eight bytes of the id.
-    seq               BIGINT PRIMARY KEY NOT NULL,
-    id                TEXT COLLATE "C" NOT NULL UNIQUE,
+    -- As in asset.
+    seq               BIGINT NOT NULL,
+    id                TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     account           TEXT COLLATE "C" NOT NULL,
     index_name        TEXT COLLATE "C" NOT NULL,
     -- Models with their options, and add-ons: JSON.
@@ -186,13 +187,14 @@ CREATE TABLE media_index (
 );
 
 CREATE UNIQUE INDEX media_index_by_name ON media_index (account, index_name);
-CREATE INDEX media_index_by_account ON media_index (account, seq);
-CREATE INDEX media_index_by_update ON media_index (account, updated_at, seq);
+CREATE INDEX media_index_by_account ON media_index (account, id);
+CREATE INDEX media_index_by_update ON media_index (account, updated_at, id);
 
 -- An asset's place in an index: keeps the asset from being deleted, and outlives one that is deleted by force.
 CREATE TABLE indexed_asset (
-    seq                 BIGINT PRIMARY KEY NOT NULL,
-    id                  TEXT COLLATE "C" NOT NULL UNIQUE,
+    -- As in asset.
+    seq                 BIGINT NOT NULL,
+    id                  TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     index_id            TEXT COLLATE "C" NOT NULL,
     asset_id            TEXT COLLATE "C" NOT NULL,
     -- 'pending', 'queued', 'indexing', 'ready', 'failed'
@@ -218,7 +220,7 @@ CREATE TABLE indexed_asset (
 );
 
 CREATE UNIQUE INDEX indexed_asset_once ON indexed_asset (index_id, asset_id);
-CREATE INDEX indexed_asset_by_index ON indexed_asset (index_id, seq);
-CREATE INDEX indexed_asset_by_update ON indexed_asset (index_id, updated_at, seq);
-CREATE INDEX indexed_asset_by_name ON indexed_asset (index_id, filename, seq);
-CREATE INDEX indexed_asset_by_asset ON indexed_asset (asset_id, seq);
+CREATE INDEX indexed_asset_by_index ON indexed_asset (index_id, id);
+CREATE INDEX indexed_asset_by_update ON indexed_asset (index_id, updated_at, id);
+CREATE INDEX indexed_asset_by_name ON indexed_asset (index_id, filename, id);
+CREATE INDEX indexed_asset_by_asset ON indexed_asset (asset_id, id);
