@@ -33,7 +33,11 @@ if [ "$(id -u)" -ne 0 ]; then
   as_root=(sudo)
 fi
 echo "Installing ${missing[*]} …" >&2
+# What dpkg tells of each package is of interest only when it fails.
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
+quietly() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "$@" >"$said" 2>&1 || { cat "$said" >&2; exit 1; }; }
 # Another installation may be under way.
 wait_for_lock=(-o DPkg::Lock::Timeout=300)
-"${as_root[@]}" apt-get "${wait_for_lock[@]}" update -qq >&2
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get "${wait_for_lock[@]}" install -y -qq --no-install-recommends "${missing[@]}" >&2
+quietly apt-get "${wait_for_lock[@]}" update -qq
+quietly apt-get "${wait_for_lock[@]}" install -y -qq --no-install-recommends "${missing[@]}"
