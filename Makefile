@@ -4,7 +4,7 @@
 
 run: ffmpeg web/dist/page/index.html
 	@scripts/install.sh curl=curl
-	@cargo build --quiet --locked
+	@echo "Building; the first time takes a few minutes …" && cargo build --locked
 	@scripts/run.sh
 
 # What CI runs.
