@@ -38,6 +38,10 @@ pub(crate) fn reelhouse(data_dir: &Path) -> Command {
     if !database.is_empty() {
         command.env("REELHOUSE_DATABASE_URL", database);
     }
+    let blobs = database::blob_url(data_dir);
+    if !blobs.is_empty() {
+        command.env("REELHOUSE_BLOB_URL", blobs);
+    }
     command.env("REELHOUSE_DATA_DIR", data_dir).env("REELHOUSE_LISTEN", "127.0.0.1:0").current_dir(data_dir);
     command
 }
