@@ -151,7 +151,8 @@ pub(crate) mod tests {
     /// A store on the Postgres of the tests' run, if there is one.
     pub(crate) async fn on_postgres(folder: &std::path::Path) -> Option<Store> {
         let database = crate::Database::parse(&crate::test_database::url(folder)).unwrap();
-        let homes = crate::Homes { database, ..crate::Homes::default() };
+        let blobs = crate::BlobStore::parse(&crate::test_database::blob_url(folder), 1 << 20).unwrap();
+        let homes = crate::Homes { database, blobs };
         let store = Store::open(folder, &homes, 0).await.unwrap();
         Some(store).filter(|store| store.db.dialect() == Dialect::Postgres)
     }

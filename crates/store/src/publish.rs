@@ -43,6 +43,8 @@ impl Store {
             let folder = early.folder_at_publish(id);
             (early, folder)
         });
+        // As long as a store takes; an intent is not to become old for it.
+        bytes.sent().await?;
         try_join!(self.insert_intent(id, now_ms), bytes.flushed())?;
         let moved_and_recorded = async {
             let kept = async {

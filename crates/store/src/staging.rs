@@ -111,11 +111,13 @@ impl StagingFile {
             Arrived::OnDisk(growing) => {
                 let Growing { appender, staged, outgoing } = *growing;
                 let Writer { file, hasher, size, .. } = appender.finish().await?;
-                let safe = match outgoing {
-                    Some(outgoing) => tokio::spawn(async move { outgoing.sent().await.map(Safe::Sent) }),
-                    None => flush(file, size),
+                let flush = match outgoing {
+                    Some(outgoing) => {
+                        Flush::ToBucket(tokio::spawn(async { outgoing.sent().await.map(Safe::Sent) }))
+                    }
+                    None => Flush::ToDisk(flush(file, size)),
                 };
-                (Content::OnDisk(staged, Flush::UnderWay(safe)), size, hasher.finalize())
+                (Content::OnDisk(staged, flush), size, hasher.finalize())
             }
         };
         Ok(Sealed { blobs, asset, content, size, blake3: blake3.to_hex().to_string() })
@@ -228,7 +230,8 @@ enum Content {
 /// Whether what is written would survive.
 #[derive(Debug)]
 enum Flush {
-    UnderWay(JoinHandle<Result<Safe>>),
+    ToDisk(JoinHandle<Result<Safe>>),
+    ToBucket(JoinHandle<Result<Safe>>),
     Done(Safe),
 }
 
@@ -274,15 +277,20 @@ impl Sealed {
         &self.blake3
     }
 
-    /// Waits until what is written is on the disk, or at the store.
+    /// Waits until what goes to a bucket is there.
+    pub(crate) async fn sent(&mut self) -> Result<()> {
+        if let Content::OnDisk(_, Flush::ToBucket(_)) = &self.content { self.flushed().await } else { Ok(()) }
+    }
+
+    /// Waits until what is written is on the disk, or at the bucket.
     pub(crate) async fn flushed(&mut self) -> Result<()> {
         if let Content::OnDisk(_, flush) = &mut self.content
-            && let Flush::UnderWay(under_way) = flush
+            && let Flush::ToDisk(under_way) | Flush::ToBucket(under_way) = flush
         {
             let safe = under_way
                 .await
-                .unwrap_or_else(|stopped| Err(io::Error::other(stopped)).during("flushing an upload"))?;
-            *flush = Flush::Done(safe);
+                .unwrap_or_else(|stopped| Err(io::Error::other(stopped)).during("flushing an upload"));
+            *flush = Flush::Done(safe?);
         }
         Ok(())
     }

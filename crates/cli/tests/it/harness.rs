@@ -14,8 +14,10 @@ use reqwest::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::blobs::Blobs;
+
 #[path = "../../../store/tests/database/mod.rs"]
-mod database;
+pub(crate) mod database;
 
 pub(crate) const KEY: &str = "a-key-for-tests-only";
 /// Nothing takes this long; a test that waits longer has failed.
@@ -200,8 +202,12 @@ impl TestServer {
         files(&self.dir.path().join("staging")).len()
     }
 
+    pub(crate) fn blobs(&self) -> Blobs {
+        Blobs::of(self.dir.path())
+    }
+
     pub(crate) fn originals(&self) -> usize {
-        files(&self.dir.path().join("originals")).len()
+        self.blobs().list("originals").len()
     }
 
     pub(crate) fn doctor(&self) -> Output {
