@@ -222,12 +222,15 @@ pub(crate) struct FolderArgs {
     /// The server's database, if it is not SQLite in the data folder
     #[arg(long, env = "REELHOUSE_DATABASE_URL", value_name = "URL", hide_env_values = true, global = true)]
     database_url: Option<String>,
+    /// The server's bucket, if its blobs are not in the data folder
+    #[arg(long, env = "REELHOUSE_BLOB_URL", value_name = "URL", hide_env_values = true, global = true)]
+    blob_url: Option<String>,
 }
 
 impl FolderArgs {
     pub(crate) fn load(self) -> anyhow::Result<Settings> {
-        let Self { config, data_dir, database_url } = self;
-        SettingsArgs { config, data_dir, database_url, ..SettingsArgs::default() }.load()
+        let Self { config, data_dir, database_url, blob_url } = self;
+        SettingsArgs { config, data_dir, database_url, blob_url, ..SettingsArgs::default() }.load()
     }
 }
 
