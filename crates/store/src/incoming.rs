@@ -13,7 +13,7 @@ use reelhouse_api::AssetId;
 
 use crate::{
     appender::{Appender, BATCH, Held, Writer},
-    blobs::{BlobKey, Blobs, blocking},
+    blobs::{BlobKey, Blobs, blocking, sync_parent},
     error::{During, Error, Result},
     staging::StagingFile,
 };
@@ -244,12 +244,13 @@ impl Blobs {
         .await
     }
 
-    /// Makes an empty incoming file.
+    /// Makes an empty incoming file, durably: chunks that are flushed into it are then found by its name.
     pub(crate) async fn create_incoming(&self, asset: AssetId) -> Result<()> {
         let path = self.path(&BlobKey::Incoming(asset));
         blocking(move || {
             let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-            options.map(drop).during("making an incoming file")
+            options.during("making an incoming file")?;
+            sync_parent(&path)
         })
         .await
     }
