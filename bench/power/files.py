@@ -26,17 +26,18 @@ def sound(random, size):
     return held.getvalue()
 
 
+def make_films(folder):
+    for name, options in (("film.mp4", ["-movflags", "+faststart"]), ("film.mkv", [])):
+        subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=5",
+                        "-f", "lavfi", "-i", "sine=duration=5", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p",
+                        "-crf", "40", "-c:a", "aac", "-shortest", *options, folder / name], check=True)
+
+
 class Films:
-    """Two films; each one taken gets a box of noise behind it, which no player minds."""
+    """Two films that were made; each MP4 taken gets a box of noise behind it, which no player minds."""
 
     def __init__(self, folder):
-        def make(name, *options):
-            path = folder / name
-            subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=5",
-                            "-f", "lavfi", "-i", "sine=duration=5", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p",
-                            "-crf", "40", "-c:a", "aac", "-shortest", *options, path], check=True)
-            return path.read_bytes()
-        self.mp4, self.mkv = make("film.mp4", "-movflags", "+faststart"), make("film.mkv")
+        self.mp4, self.mkv = (folder / "film.mp4").read_bytes(), (folder / "film.mkv").read_bytes()
 
     def film(self, random, size):
         noise = random.randbytes(max(0, size - len(self.mp4) - 8))

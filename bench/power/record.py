@@ -139,7 +139,7 @@ class Reader:
                 elif parts[1] == "0":
                     yield "extend", (path, int(parts[2]) + int(parts[3]))
                 elif parts[1] != "FALLOC_FL_KEEP_SIZE":
-                    yield self.not_known(name, arguments)
+                    self.not_known(name, arguments)
         elif name in ("mkdir", "rmdir", "unlink", "truncate"):
             if (path := self.named(None, parts[0])) is not None:
                 yield ("cut", (path, int(parts[1]))) if name == "truncate" else (name, (path,))
@@ -151,23 +151,25 @@ class Reader:
             pair = [self.named(None, part) for part in parts[:2]] if plain else [self.named(*parts[:2]), self.named(*parts[2:4])]
             if pair != [None, None]:
                 if None in pair or "RENAME_EXCHANGE" in arguments:
-                    yield self.not_known(name, arguments)
+                    self.not_known(name, arguments)
                 yield "rename" if name.startswith("rename") else "link", tuple(pair)
         elif name == "mmap":
-            path = self.handle(parts[4]) if len(parts) > 4 else None
-            if "MAP_SHARED" in arguments and "PROT_WRITE" in arguments and path is not None:
-                # SQLite's index of its WAL is made anew by who opens the database first.
-                if self.below(path) is not None and not path.endswith("-shm"):
-                    yield self.not_known(name, arguments)
-        elif name in ("symlink", "symlinkat", "copy_file_range", "sendfile", "splice", "ioctl", "io_uring_setup"):
-            about = AT.findall(arguments)
-            if name == "io_uring_setup" or (name != "ioctl" or "FICLONE" in arguments) and any(
-                    self.below(decoded(path).decode(errors="surrogateescape")) is not None for path, _ in about if path):
-                # Reading from a file of the folder into a socket or a pipe changes nothing.
-                target = AT.match(parts[0 if name in ("sendfile", "ioctl") else 2] if len(parts) > 2 else parts[0])
-                if name not in ("sendfile", "splice", "copy_file_range") or target and target[1] and \
-                        self.below(decoded(target[1]).decode(errors="surrogateescape")) is not None:
-                    yield self.not_known(name, arguments)
+            # SQLite's index of its WAL is made anew by who opens the database first.
+            if "MAP_SHARED" in arguments and "PROT_WRITE" in arguments and self.is_ours(parts[4]) and not self.handle(parts[4]).endswith("-shm"):
+                self.not_known(name, arguments)
+        elif name == "io_uring_setup" or name in ("symlink", "symlinkat") and self.names_ours(parts) or \
+                name in ("sendfile", "copy_file_range", "splice") and self.is_ours(parts[{"sendfile": 0}.get(name, 2)]) or \
+                name == "ioctl" and "FICLONE" in arguments and self.is_ours(parts[0]):
+            self.not_known(name, arguments)
+
+    def is_ours(self, argument):
+        """Whether a descriptor is of a file below the folder."""
+        path = self.handle(argument)
+        return path is not None and self.below(path) is not None
+
+    def names_ours(self, arguments):
+        """Whether one of the arguments is the name of something below the folder."""
+        return any(self.named(None, argument) is not None for argument in arguments if TEXT.match(argument))
 
     @staticmethod
     def not_known(name, arguments):

@@ -21,7 +21,6 @@ import os
 import pathlib
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -32,7 +31,7 @@ import record
 import reelhouse
 import tus
 from client import sha
-from files import Films
+from files import Films, make_films
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -77,9 +76,7 @@ def record_here(plan):
     plan = json.loads(plan)
     with open(plan["log"], "ab") as log:
         if plan["server"] == "Reelhouse":
-            films = Films.__new__(Films)
-            films.mp4, films.mkv = (pathlib.Path(plan["films"], name).read_bytes() for name in ("film.mp4", "film.mkv"))
-            reelhouse.Run(plan["program"], plan["data"], plan["told"], films, plan["origin"], plan["origin_hashes"], plan["uploads"],
+            reelhouse.Run(plan["program"], plan["data"], plan["told"], Films(pathlib.Path(plan["films"])), plan["origin"], plan["origin_hashes"], plan["uploads"],
                           plan["seed"], log).run()
         else:
             tus.Run(plan["server"], PEERS, plan["data"], plan["told"], plan["uploads"], plan["seed"], log).run()
@@ -112,7 +109,7 @@ class Recording:
 
     def add_moments(self, random, count):
         """Between flushes, something is in flight."""
-        ends = [call.end + 1 for call in self.calls if not call.name == "open"]
+        ends = [call.end + 1 for call in self.calls]
         self.moments = sorted({*self.moments, *random.sample(ends, min(count, len(ends)))})
 
     def states(self, options):
@@ -214,6 +211,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="power-loss-", dir=where) as folder:
         films = pathlib.Path(folder, "films")
         (films / "origin").mkdir(parents=True)
+        make_films(films)
         made = Films(films)
         for name, size in (("small", 300_000), ("large", 2_000_000)):
             (films / "origin" / f"{name}.mp4").write_bytes(made.film(random.Random(name), size))
