@@ -224,7 +224,7 @@ def report(parts, load):
         "",
         f"Four good clients that upload, list and download, {SECONDS} s in each row; milliseconds, and p99 beside calm. Slow connections send heads and",
         "bodies byte by byte, or read next to nothing of a download; whoever is cut comes again. Written by `make bench-hostile` (`bench/hostile.py`)",
-        f"on {os.cpu_count()} cores, {platform.machine()}, program {"/".join(PROGRAM.parts[-2:])}; everything on one machine, the bad clients too. Load of the machine before it began: {load:.1f}.",
+        f"on {os.cpu_count()} cores, {platform.machine()}, program {'/'.join(PROGRAM.parts[-2:])}; everything on one machine, the bad clients too. Load of the machine before it began: {load:.1f}.",
         "",
         "| | upload, median | p99 | beside calm | list, p99 | beside calm | download, p99 | beside calm | failed |",
         "|---|---|---|---|---|---|---|---|---|",

@@ -11,7 +11,7 @@
 use std::time::{Duration, Instant};
 
 use reelhouse_api::{AssetId, MediaKind};
-use reelhouse_store::{ApiKey, AssetQuery, Database, KeyOrigin, Store};
+use reelhouse_store::{ApiKey, AssetQuery, Database, Homes, KeyOrigin, Store};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
 /// Times a question is asked, and its raw SQL, which may take seconds.
@@ -57,7 +57,13 @@ async fn main() {
     let rows: i64 = std::env::var("ROWS").map_or(10_000_000, |rows| rows.parse().unwrap());
     let folder = tempfile::TempDir::new_in("target").unwrap();
     let url = std::env::var("REELHOUSE_TEST_DATABASE").unwrap_or_default();
-    let store = Store::open(folder.path(), &Database::parse(&url).unwrap(), 0).await.unwrap();
+    let store = Store::open(
+        folder.path(),
+        &Homes { database: Database::parse(&url).unwrap(), ..Homes::default() },
+        0,
+    )
+    .await
+    .unwrap();
     store.add_key("default", &ApiKey::generate().unwrap(), KeyOrigin::Created, false, 0).await.unwrap();
     let file = folder.path().join("reelhouse.db");
     let is_sqlite = url.is_empty();

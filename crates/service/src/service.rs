@@ -173,12 +173,13 @@ impl Service {
         self.tasks.wait().await;
     }
 
-    /// Whether uploads can be taken: the store answers.
+    /// Whether uploads can be taken: the database answers, and the bucket.
     ///
     /// # Errors
-    /// What the store said.
+    /// What either said.
     pub async fn ready(&self) -> Result<()> {
-        Ok(self.store.ping().await?)
+        tokio::try_join!(self.store.ping(), self.store.ping_blobs())?;
+        Ok(())
     }
 
     /// Base of every URL handed out, if it is configured.

@@ -91,7 +91,7 @@ impl Service {
         let begun = Instant::now();
         let share = self.staging_room.share(&caller.account, declared.unwrap_or(most)).await?;
         waited("room", begun);
-        let state = State::Arriving { file: self.store.blobs().stage(declared), share };
+        let state = State::Arriving { file: self.store.blobs().stage(self.next_id()?, declared), share };
         let limits = self.limits.clone();
         Ok(Upload {
             method,

@@ -65,7 +65,7 @@ impl Store {
     /// # Errors
     /// When the system does not say.
     pub fn disk_space(&self) -> Result<DiskSpace> {
-        let found = rustix::fs::statvfs(self.blobs.root()).map_err(std::io::Error::from);
+        let found = rustix::fs::statvfs(self.blobs.scratch.root()).map_err(std::io::Error::from);
         let found = found.during("looking for room on the disk")?;
         Ok(DiskSpace { free: found.f_bavail * found.f_frsize, size: found.f_blocks * found.f_frsize })
     }

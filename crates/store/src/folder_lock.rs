@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     accounts::hex,
-    blobs::{sync_folder, sync_parent},
     error::{During, Error, Result},
+    scratch::{sync_folder, sync_parent},
 };
 
 const FILE: &str = "lock";

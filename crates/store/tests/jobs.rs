@@ -4,10 +4,12 @@
 
 mod database;
 
+use std::path::Path;
+
 use reelhouse_api::{AssetId, IdMaker, JobKind, JobState, MediaKind, Method, RenditionStatus, Status};
 use reelhouse_store::{
-    ApiKey, AssetRecord, Database, JobRecord, KeyOrigin, Lane, MAX_FAILED_ATTEMPTS, MAX_LOST_LEASES, Removal,
-    Store,
+    ApiKey, AssetRecord, BlobStore, Database, Homes, JobRecord, KeyOrigin, Lane, MAX_FAILED_ATTEMPTS,
+    MAX_LOST_LEASES, Removal, Store,
 };
 use tempfile::TempDir;
 
@@ -19,15 +21,20 @@ struct Fixture {
     asset: AssetId,
 }
 
+fn homes(folder: &Path) -> Homes {
+    Homes {
+        database: Database::parse(&database::url(folder)).unwrap(),
+        blobs: BlobStore::parse(&database::blob_url(folder), 1 << 20).unwrap(),
+    }
+}
+
 /// A store with one asset that wants HLS.
 async fn fixture() -> Fixture {
     let folder = TempDir::new().unwrap();
-    let store = Store::open(folder.path(), &Database::parse(&database::url(folder.path())).unwrap(), 0)
-        .await
-        .unwrap();
+    let store = Store::open(folder.path(), &homes(folder.path()), 0).await.unwrap();
     store.add_key("a", &ApiKey::new("a-key-for-tests-only"), KeyOrigin::Created, false, 0).await.unwrap();
     let asset = IdMaker::default().next(1000, [1; 4]);
-    let mut file = store.blobs().stage(None);
+    let mut file = store.blobs().stage(asset, None);
     file.push(b"bytes").await.unwrap();
     let sealed = file.seal().await.unwrap();
     let record = AssetRecord {
@@ -50,7 +57,7 @@ async fn fixture() -> Fixture {
         thumbnail_folder: None,
         technical_metadata: None,
     };
-    store.publish(sealed, record, None, None).await.unwrap();
+    store.publish(sealed, record, None, None, 1000).await.unwrap();
     Fixture { folder, store, asset }
 }
 
@@ -208,9 +215,7 @@ async fn a_restart_takes_back_the_servers_own_leases_at_once() {
     std::fs::write(attempt.path().join("half"), "x").unwrap();
     std::mem::forget(attempt);
     drop(store);
-    let store = Store::open(folder.path(), &Database::parse(&database::url(folder.path())).unwrap(), 2000)
-        .await
-        .unwrap();
+    let store = Store::open(folder.path(), &homes(folder.path()), 2000).await.unwrap();
     let fixture = Fixture { folder, store, asset };
     assert_eq!(fixture.folders().1, 0, "what the attempt left is gone");
     let job = fixture.claim(2000).await.unwrap();
@@ -219,9 +224,7 @@ async fn a_restart_takes_back_the_servers_own_leases_at_once() {
     let attempt = fixture.store.begin_attempt(&job).await.unwrap();
     let Fixture { folder, store, asset } = fixture;
     drop(store);
-    let store = Store::open(folder.path(), &Database::parse(&database::url(folder.path())).unwrap(), 3000)
-        .await
-        .unwrap();
+    let store = Store::open(folder.path(), &homes(folder.path()), 3000).await.unwrap();
     let fixture = Fixture { folder, store, asset };
     assert_eq!((fixture.claim(3000).await, fixture.folders().1), (None, 1), "a worker of its own goes on");
     assert!(fixture.store.finish_job(&job, attempt, "{}", 4000).await.unwrap());
