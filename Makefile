@@ -8,7 +8,7 @@ run: ffmpeg web/dist/page/index.html
 	@scripts/run.sh
 
 # What CI runs.
-test: lint unit conformance playback page
+test: lint unit conformance playback page power-loss-some
 
 lint: ffmpeg web/dist/page/index.html
 	cargo fmt --all --check
@@ -99,6 +99,17 @@ bench-hostile:
 	cargo build --release --locked
 	python3 bench/hostile.py
 .PHONY: fuzz deny odd-files bench-hostile
+
+# What power loss may leave of a recorded run, opened by the server, state by state; beside the peers.
+power-loss: build bench-peers
+	@scripts/install.sh strace=strace
+	python3 bench/power/run.py --peers
+
+# Some of these states, of Reelhouse alone.
+power-loss-some: build
+	@scripts/install.sh strace=strace
+	python3 bench/power/run.py --states 40
+.PHONY: power-loss power-loss-some
 
 # Everything beside its peers; writes docs/benchmarks.md. The peers are installed below target/.
 bench: bench-peers
