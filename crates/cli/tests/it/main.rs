@@ -38,8 +38,9 @@ mod origin;
 mod postgres;
 mod process;
 mod receiver;
+mod source;
 mod traces;
-mod unsafe_code;
+
 mod upload;
 mod user_metadata;
 mod webhooks;
