@@ -25,6 +25,10 @@ const POLL: Duration = Duration::from_secs(1);
 const UPLOADS_REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Longer than any publish or removal takes: what is older was left over.
 const LEFT_OVER: Duration = Duration::from_secs(15 * 60);
+/// How long a job waits that stopped because there was no room.
+const NO_ROOM_PAUSE: Duration = Duration::from_secs(10);
+/// How often is seen whether there still is room for a job.
+const LOOK_AT_DISK: Duration = Duration::from_secs(1);
 /// Before the second attempt; doubled before each further one.
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -55,11 +59,14 @@ pub(crate) enum JobError {
     /// It will always be so.
     #[error("{0}")]
     Fail(String),
+    /// The disk was full: another attempt may succeed, and this one does not count.
+    #[error("no room on the disk: {0}")]
+    NoRoom(String),
 }
 
 impl From<reelhouse_store::Error> for JobError {
     fn from(error: reelhouse_store::Error) -> Self {
-        Self::Retry(error.to_string())
+        if error.is_full() { Self::NoRoom(error.to_string()) } else { Self::Retry(error.to_string()) }
     }
 }
 
@@ -124,13 +131,19 @@ impl Service {
         let LaneState { looking, pushed } = self.lanes.of(lane);
         let _looking = looking.lock().await;
         while !shutdown.is_cancelled() {
-            let wait = match self.store.claim_job(lane, name, self.clock.now_ms(), millis(LEASE)).await {
-                Ok(Some(job)) => return Some(job),
-                Ok(None) => self.until_next_job(lane).await,
-                Err(error) => {
+            let claimed = match self.disk.is_low() {
+                true => None,
+                false => Some(self.store.claim_job(lane, name, self.clock.now_ms(), millis(LEASE)).await),
+            };
+            let wait = match claimed {
+                Some(Ok(Some(job))) => return Some(job),
+                Some(Ok(None)) => self.until_next_job(lane).await,
+                Some(Err(error)) => {
                     tracing::error!(%error, "a job could not be claimed");
                     POLL
                 }
+                // What they make has no room.
+                None => POLL,
             };
             tokio::select! {
                 () = shutdown.cancelled() => {}
@@ -171,6 +184,9 @@ impl Service {
             if let Err(error) = self.store.take_back_deliveries(self.clock.now_ms(), None).await {
                 tracing::error!(%error, "deliveries could not be taken back");
             }
+            if let Err(error) = self.store.settle_reserve() {
+                tracing::error!(%error, "no room could be kept for when the disk is full");
+            }
             if let Err(error) = self.end_what_is_over().await {
                 tracing::error!(%error, "what is over could not be ended");
             }
@@ -208,10 +224,9 @@ impl Service {
                 measured("lost");
                 return;
             }
+            () = self.disk_runs_full() => Err(JobError::NoRoom("the attempt was stopped".to_owned())),
             () = shutdown.cancelled() => {
-                if let Err(error) = self.store.release_job(job).await {
-                    tracing::error!(%error, "a job could not be given back; its lease will end");
-                }
+                self.release(job, job.run_at).await;
                 measured("released");
                 return;
             }
@@ -223,6 +238,7 @@ impl Service {
         measured(match &ended {
             Ok(true) => "done",
             Ok(false) => "lost",
+            Err(JobError::NoRoom(_)) => "released",
             Err(_) => "failed",
         });
         match ended {
@@ -291,13 +307,32 @@ impl Service {
         }
     }
 
+    /// Returns when so little room is left that what is under way must end.
+    async fn disk_runs_full(&self) {
+        while !self.disk.is_nearly_full() {
+            sleep(LOOK_AT_DISK).await;
+        }
+    }
+
+    /// Gives a job back, uncounted.
+    async fn release(&self, job: &JobRecord, run_at: i64) {
+        if let Err(error) = self.store.release_job(job, run_at).await {
+            tracing::error!(%error, "a job could not be given back; its lease will end");
+        }
+    }
+
     async fn failed(&self, job: &JobRecord, error: &JobError) {
+        if let JobError::NoRoom(_) = error {
+            tracing::warn!(%error, "a job waits");
+            let run_at = self.clock.now_ms().saturating_add(millis(NO_ROOM_PAUSE));
+            return self.release(job, run_at).await;
+        }
         tracing::warn!(%error, attempts = job.failed_attempts + 1, "an attempt failed");
         let retry_at = match error {
             JobError::Retry(_) => {
                 Some(self.clock.now_ms().saturating_add(millis(backoff(job.failed_attempts))))
             }
-            JobError::Fail(_) => None,
+            JobError::Fail(_) | JobError::NoRoom(_) => None,
         };
         if let Err(error) = self.store.fail_job(job, &error.to_string(), retry_at, self.clock.now_ms()).await
         {

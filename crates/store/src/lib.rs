@@ -30,6 +30,7 @@ mod jobs;
 mod list;
 mod publish;
 mod remove;
+mod reserve;
 mod secrets;
 mod sessions;
 mod sql;
@@ -54,7 +55,7 @@ pub use deliveries::{DeliveryRecord, Outcome};
 pub use derivatives::{Attempt, DerivativeRecord};
 pub use doctor::{Finding, Report};
 pub use early::EarlyDerivative;
-pub use error::{Error, Result};
+pub use error::{Error, Result, is_full};
 pub use idempotency::Receipt;
 pub use imports::ImportRecord;
 pub use incoming::{IncomingChunk, IncomingFile, RepeatedChunk, Whole};
@@ -68,9 +69,11 @@ pub use sessions::{ChunkRecord, Reported, Slot, UploadSession};
 pub use staging::{Sealed, Staged, StagingFile};
 pub use webhooks::WebhookRecord;
 
+use census::disk_space;
 use db::Db;
 use error::During;
 use folder_lock::FolderLock;
+use reserve::Reserve;
 
 /// Everything that is remembered, over one data folder.
 #[derive(Debug)]
@@ -79,6 +82,8 @@ pub struct Store {
     blobs: Blobs,
     /// Names this folder among all that share a database; its server is one node, whatever process that is.
     node: Arc<str>,
+    /// Lets who deletes do so on a full disk.
+    reserve: Reserve,
     /// Held while this process is the folder's server.
     _lock: Option<FolderLock>,
 }
@@ -91,10 +96,13 @@ impl Store {
     /// version of this program wrote it.
     pub async fn open(data_dir: &Path, database: &Database, now_ms: i64) -> Result<Self> {
         let lock = FolderLock::take(data_dir, now_ms)?;
+        let reserve = Reserve::of(data_dir);
+        // A start writes, too.
+        reserve.settle(disk_space(data_dir)?.free)?;
         let db = Db::open(database, data_dir).await?;
         let blobs = Blobs::open(data_dir)?;
         let node = lock.node.as_str().into();
-        let store = Self { db, blobs, node, _lock: Some(lock) };
+        let store = Self { db, blobs, node, reserve, _lock: Some(lock) };
         store.recover(now_ms).await?;
         Ok(store)
     }
@@ -111,7 +119,7 @@ impl Store {
         }
         let db = Db::attach(database, data_dir).await?;
         let node = FolderLock::node_of(data_dir).into();
-        Ok(Self { db, blobs: Blobs::attach(data_dir), node, _lock: None })
+        Ok(Self { db, blobs: Blobs::attach(data_dir), node, reserve: Reserve::of(data_dir), _lock: None })
     }
 
     /// Brings the schema of a database up to this program's, while servers run on it or not; of SQLite, only without one.
@@ -143,6 +151,14 @@ impl Store {
     /// What the database said.
     pub async fn ping(&self) -> Result<()> {
         self.db.ping().await
+    }
+
+    /// Sees to it that some room is kept for when the disk is full, and that it is not when that is so.
+    ///
+    /// # Errors
+    /// When the folder fails.
+    pub fn settle_reserve(&self) -> Result<()> {
+        self.reserve.settle(self.disk_space()?.free)
     }
 
     /// Ends what some node began before `before_ms` and, by then, could not end: it died, or lost the database. Safe beside

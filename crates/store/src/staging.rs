@@ -24,6 +24,9 @@ pub struct StagingFile {
     /// Bytes that will come at the most, if that is known.
     declared: Option<u64>,
     arrived: Arrived,
+    /// Bytes that came, and the room that was taken for them before they did.
+    size: u64,
+    taken: u64,
 }
 
 #[derive(Debug)]
@@ -54,7 +57,7 @@ impl StagingFile {
     /// `declared` is how many bytes will come at the most, if that is known: room for them is taken as soon as a file is made,
     /// so that the disk neither looks for it bit by bit nor is found full at the end.
     pub(crate) fn new(blobs: Blobs, declared: Option<u64>) -> Self {
-        Self { blobs, declared, arrived: Arrived::InMemory(Vec::new()) }
+        Self { blobs, declared, arrived: Arrived::InMemory(Vec::new()), size: 0, taken: 0 }
     }
 
     /// Takes the next bytes. Waits only when the disk is behind.
@@ -62,6 +65,7 @@ impl StagingFile {
     /// # Errors
     /// When no file can be made, or a write failed, this one's or an earlier one's.
     pub async fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.size += bytes.len() as u64;
         match &mut self.arrived {
             Arrived::InMemory(held) if held.len() + bytes.len() <= BATCH => {
                 reserve(held, bytes.len(), self.declared);
@@ -70,15 +74,24 @@ impl StagingFile {
             }
             Arrived::InMemory(held) => {
                 let held = std::mem::take(held);
-                let (mut appender, staged) = create(&self.blobs, self.declared).await?;
+                let (mut appender, staged, taken) = create(&self.blobs, self.declared).await?;
                 let pushed = match appender.push(&held).await {
                     Ok(()) => appender.push(bytes).await,
                     failed => failed,
                 };
                 self.arrived = Arrived::OnDisk(appender, staged);
+                self.taken = taken;
                 pushed
             }
             Arrived::OnDisk(appender, _) => appender.push(bytes).await,
+        }
+    }
+
+    /// Bytes of the disk that it has by now.
+    pub fn on_disk(&self) -> u64 {
+        match self.arrived {
+            Arrived::InMemory(_) => 0,
+            Arrived::OnDisk(..) => self.size.max(self.taken),
         }
     }
 
@@ -117,20 +130,21 @@ fn reserve(held: &mut Vec<u8>, more: usize, declared: Option<u64>) {
     }
 }
 
-async fn create(blobs: &Blobs, declared: Option<u64>) -> Result<(Appender, StagedPath)> {
+/// Also says how much room is taken.
+async fn create(blobs: &Blobs, declared: Option<u64>) -> Result<(Appender, StagedPath, u64)> {
     let path = blobs.staging_path()?;
     // The guard first: a future dropped between the two leaves nothing behind.
     let staged = StagedPath { path: path.clone() };
-    let file = blocking(move || {
+    let (file, taken) = blocking(move || {
         let file = new_file(&path).during("making a staging file")?;
-        match declared {
+        let taken = match declared {
             Some(bytes) if bytes > WRITTEN_AT_ONCE => take_room(&file, bytes)?,
-            _ => {}
-        }
-        Ok(file)
+            _ => 0,
+        };
+        Ok((file, taken))
     })
     .await?;
-    Ok((Appender::at(file, Box::new(()), 0), staged))
+    Ok((Appender::at(file, Box::new(()), 0), staged, taken))
 }
 
 fn new_file(path: &Path) -> io::Result<File> {
@@ -140,11 +154,12 @@ fn new_file(path: &Path) -> io::Result<File> {
 /// A file of so many bytes is written in one piece: there is nothing to be gained.
 const WRITTEN_AT_ONCE: u64 = BATCH as u64;
 
-/// Takes room on the disk, of which nothing shows.
-fn take_room(file: &File, bytes: u64) -> Result<()> {
+/// Takes room on the disk, of which nothing shows; returns how much.
+fn take_room(file: &File, bytes: u64) -> Result<u64> {
     match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes) {
         // Not every file system can.
-        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Ok(()) => Ok(bytes),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(0),
         Err(error) => Err(error.into()).during("taking room for an upload"),
     }
 }

@@ -15,6 +15,7 @@ mod codes;
 mod content;
 mod crash;
 mod derive;
+mod disk;
 mod doctor;
 mod elsewhere;
 mod errors;
