@@ -26,6 +26,7 @@ mod models;
 mod multipart;
 mod quota;
 mod rate;
+mod rate_shares;
 mod room;
 mod service;
 mod signer;

@@ -8,7 +8,7 @@ use reelhouse_metrics::metrics;
 use reelhouse_store::{AssetRecord, Attempt, EarlyDerivative, JobRecord, Lane};
 use tokio::{
     sync::watch,
-    time::{interval, sleep},
+    time::{interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -107,7 +107,13 @@ impl Service {
         // Imports take no core: whoever leaves jobs to others leaves these to them, too.
         let importers = if workers == 0 { 0 } else { settings.imports.max(1) as usize };
         let importers = join_all((workers..workers + importers).map(|n| run(imports, n)));
-        tokio::join!(sweeper, makers, importers, self.send_webhooks(name, &shutdown));
+        tokio::join!(
+            sweeper,
+            makers,
+            importers,
+            self.send_webhooks(name, &shutdown),
+            self.keep_rates(&shutdown)
+        );
     }
 
     async fn run_worker(&self, lane: Lane, name: String, shutdown: &CancellationToken) {
@@ -294,7 +300,11 @@ impl Service {
             let until = self.clock.now_ms().saturating_add(millis(LEASE));
             // Copied: a guard kept while the store is waited for would lock out whoever tells the progress.
             let done = f64::from(*progress.borrow());
-            match self.store.renew_lease(job, Some(done), until).await {
+            // A database that says nothing must not keep the attempt at work behind the lease's end.
+            let left = ours_until.saturating_sub(self.clock.now_ms()).max(0).unsigned_abs();
+            let renewed = self.store.renew_lease(job, Some(done), until);
+            let Ok(renewed) = timeout(Duration::from_millis(left), renewed).await else { return };
+            match renewed {
                 Ok(true) => ours_until = until,
                 Ok(false) => return,
                 Err(error) => {

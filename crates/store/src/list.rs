@@ -70,13 +70,18 @@ impl Store {
     pub async fn assets(&self, account: &str, query: &AssetQuery) -> Result<(Vec<AssetRecord>, u64)> {
         let dialect = self.db.dialect();
         // One snapshot for both, so that a page and its total agree.
-        let mut tx = self.db.snapshot().await?;
-        let count = select_count(dialect, account, query);
-        let total: Option<i64> = count.number().fetch_optional(&mut *tx).await?;
-        let rows: Vec<AssetRow> = select_page(dialect, account, query).rows().fetch_all(&mut *tx).await?;
-        tx.commit().await?;
-        let records = rows.into_iter().map(AssetRecord::try_from).collect::<Result<_>>()?;
-        Ok((records, total.unwrap_or(0).unsigned_abs()))
+        self.db
+            .read(async {
+                let mut tx = self.db.snapshot().await?;
+                let count = select_count(dialect, account, query);
+                let total: Option<i64> = count.number().fetch_optional(&mut *tx).await?;
+                let rows: Vec<AssetRow> =
+                    select_page(dialect, account, query).rows().fetch_all(&mut *tx).await?;
+                tx.commit().await?;
+                let records = rows.into_iter().map(AssetRecord::try_from).collect::<Result<_>>()?;
+                Ok((records, total.unwrap_or(0).unsigned_abs()))
+            })
+            .await
     }
 }
 
