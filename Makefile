@@ -1,6 +1,6 @@
 # `make run` shows it working, `make test` proves it. Both install what they need.
 
-.PHONY: run test lint unit test-postgres conformance build page playback ffmpeg bench-list bench-probe
+.PHONY: run test lint unit test-postgres test-cluster conformance build page playback ffmpeg bench-list bench-probe
 
 run: ffmpeg web/dist/page/index.html
 	@scripts/install.sh curl=curl
@@ -21,12 +21,20 @@ unit: ffmpeg web/dist/page/index.html
 	cargo nextest run --locked --workspace
 	cargo test --locked --workspace --doc --quiet
 	scripts/with-postgres.sh cargo nextest run --locked -p reelhouse-store -p reelhouse-cli -E '$(TELLING)'
+	scripts/with-postgres.sh scripts/with-seaweedfs.sh cargo nextest run --locked -p reelhouse-bucket -p reelhouse-store -p reelhouse-cli \
+		-E '$(ABOUT_BLOBS)' --run-ignored all
 
 POSTGRES = psql=postgresql-client path:/usr/lib/postgresql/*/bin/initdb=postgresql
 # What a database can get wrong: the store's own tests, and those of the server that are about rows.
 TELLING = test(/^(accounts|chunks|crash|doctor|errors|indexed_assets|indexes|list|process|user_metadata|webhooks)::/) | package(reelhouse-store)
 
-# All of them on Postgres.
+# What a bucket can get wrong: the client of one, and those tests of the server that are about bytes.
+ABOUT_BLOBS = test(/^(chunks|content|crash|derive|doctor|hangup|imports|media|upload)::/) | package(reelhouse-store) | package(reelhouse-bucket)
+
+# All of them on Postgres, and on Postgres with a bucket (SeaweedFS).
+test-cluster: test-postgres
+	scripts/with-seaweedfs.sh cargo nextest run --locked -p reelhouse-bucket --run-ignored all
+	scripts/with-postgres.sh scripts/with-seaweedfs.sh cargo nextest run --locked -p reelhouse-store -p reelhouse-cli
 test-postgres: ffmpeg build
 	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples $(POSTGRES)
 	scripts/with-postgres.sh cargo nextest run --locked -p reelhouse-store -p reelhouse-cli

@@ -9,7 +9,7 @@
 
 use std::time::Instant;
 
-use reelhouse_store::{ApiKey, AssetQuery, Database, KeyOrigin, Store};
+use reelhouse_store::{ApiKey, AssetQuery, Homes, KeyOrigin, Store};
 use sqlx::{Connection, Row, SqliteConnection};
 
 const ROWS: u32 = 1_000_000;
@@ -34,7 +34,7 @@ const SCAN_COUNT: &str = "SELECT COUNT(*) FROM asset WHERE account = 'default' A
 #[tokio::main]
 async fn main() {
     let folder = tempfile::TempDir::new_in("target").unwrap();
-    let store = Store::open(folder.path(), &Database::Folder, 0).await.unwrap();
+    let store = Store::open(folder.path(), &Homes::default(), 0).await.unwrap();
     let key = ApiKey::generate().unwrap();
     store.add_key("default", &key, KeyOrigin::Created, false, 0).await.unwrap();
     let path = folder.path().join("reelhouse.db");

@@ -12,7 +12,7 @@ use std::{
 use reelhouse_media::{Config, Media};
 use reelhouse_server::{App, Timeouts, serve};
 use reelhouse_service::{ApiKey, Limits, LimitsProfile, Service, Settings, SystemClock};
-use reelhouse_store::{Database, Store};
+use reelhouse_store::{Homes, Store};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,7 @@ const KEY: &str = "a-key-for-tests-only";
 const SHORT: Duration = Duration::from_millis(200);
 
 async fn start(folder: &std::path::Path, timeouts: Timeouts) -> SocketAddr {
-    let store = Store::open(folder, &Database::Folder, 0).await.unwrap();
+    let store = Store::open(folder, &Homes::default(), 0).await.unwrap();
     let media = Media::start(Config::default()).await.unwrap();
     let settings = Settings {
         limits: Limits::of(LimitsProfile::Permissive),

@@ -186,8 +186,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_promised_is_not_promised_twice() {
         let folder = tempfile::TempDir::new().unwrap();
-        let database = reelhouse_store::Database::Folder;
-        let store = Arc::new(Store::open(folder.path(), &database, 0).await.unwrap());
+        let homes = reelhouse_store::Homes::default();
+        let store = Arc::new(Store::open(folder.path(), &homes, 0).await.unwrap());
         let free = store.disk_space().unwrap().free;
         // Others use the same disk: what is asked for is far from what there is.
         let disk = Arc::new(Disk::new(store, MinFree::Bytes(free / 4)));

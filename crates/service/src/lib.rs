@@ -60,5 +60,5 @@ pub use reelhouse_fetch::Pace;
 pub use reelhouse_metrics::CONTENT_TYPE as METRICS_TYPE;
 pub use reelhouse_store::{
     ApiKey, AssetQuery, AssetRecord, IndexQuery, IndexRecord, IndexedAssetQuery, IndexedAssetRecord,
-    MetadataFilter, Order, Range, Removal, SortBy,
+    MetadataFilter, Object, ObjectBytes, Order, Range, Removal, Shown, SortBy,
 };

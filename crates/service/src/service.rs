@@ -179,14 +179,17 @@ impl Service {
         self.tasks.wait().await;
     }
 
-    /// Whether uploads can be taken: the database answers, and the disk has room.
+    /// Whether uploads can be taken: the database answers, the bucket does, and the disk has room.
     ///
     /// # Errors
     /// [`Fault::NotReady`] names what does not.
     pub async fn ready(&self) -> Result<()> {
-        if let Err(error) = self.store.ping().await {
-            tracing::error!(%error, "not ready");
-            return Err(Fault::NotReady { what: "database" }.into());
+        let (rows, blobs) = tokio::join!(self.store.ping(), self.store.ping_blobs());
+        for (answered, what) in [(rows, "database"), (blobs, "bucket")] {
+            if let Err(error) = answered {
+                tracing::error!(%error, "not ready");
+                return Err(Fault::NotReady { what }.into());
+            }
         }
         if self.disk.is_low() {
             return Err(Fault::NotReady { what: "disk" }.into());

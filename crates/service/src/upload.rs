@@ -112,7 +112,7 @@ impl Service {
         waited("room", begun);
         let state = match self.disk.promise(declared.unwrap_or(0)) {
             Ok(room) => State::Arriving {
-                file: self.store.blobs().stage(declared),
+                file: self.store.blobs().stage(self.next_id()?, declared),
                 held: Held { _share: share, room },
             },
             Err(NoRoom) => State::Refused(Fault::FileUnprocessable),

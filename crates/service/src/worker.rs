@@ -29,6 +29,9 @@ const LEFT_OVER: Duration = Duration::from_secs(15 * 60);
 const NO_ROOM_PAUSE: Duration = Duration::from_secs(10);
 /// How often is seen whether there still is room for a job.
 const LOOK_AT_DISK: Duration = Duration::from_secs(1);
+/// How long an upload to a bucket may take before it is given up, if no session knows it; and how often such are looked for.
+const PARTS: Duration = Duration::from_secs(24 * 60 * 60);
+const PARTS_LOOK: Duration = Duration::from_secs(60 * 60);
 /// Before the second attempt; doubled before each further one.
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -176,10 +179,14 @@ impl Service {
 
     /// Leases of workers that died, wherever they were.
     async fn take_back_leases(&self, shutdown: &CancellationToken) {
-        let mut ticks = interval(LEASE / 3);
+        let (mut ticks, mut looks) = (interval(LEASE / 3), interval(PARTS_LOOK));
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
+                _ = looks.tick() => {
+                    self.give_up_old_parts().await;
+                    continue;
+                }
                 _ = ticks.tick() => {}
             }
             match self.store.take_back_leases(self.clock.now_ms(), None).await {
@@ -196,6 +203,16 @@ impl Service {
             if let Err(error) = self.end_what_is_over().await {
                 tracing::error!(%error, "what is over could not be ended");
             }
+        }
+    }
+
+    async fn give_up_old_parts(&self) {
+        match self.store.give_up_old_parts(self.clock.now_ms().saturating_sub(millis(PARTS))).await {
+            Ok(0) => {}
+            Ok(given_up) => {
+                tracing::warn!(given_up, "uploads to the bucket that nobody went on with were given up")
+            }
+            Err(error) => tracing::error!(%error, "old uploads to the bucket could not be given up"),
         }
     }
 

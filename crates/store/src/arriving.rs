@@ -6,7 +6,8 @@ use reelhouse_api::{AssetError, AssetId, JobKind};
 use crate::{
     AssetRecord, EarlyDerivative, ImportRecord, JobRecord, Store,
     assets::{self, become_failed, become_ready},
-    blobs::{BlobKey, blocking},
+    blobs::BlobKey,
+    cache::Local,
     early::remove_of_earlier_attempts,
     error::{During, Error, Result},
     idempotency::{self, Receipt},
@@ -39,11 +40,20 @@ impl Store {
             jobs::push(tx, asset.id, JobKind::Import, asset.created_at).await
         });
         if recorded.as_ref().is_err_and(Error::is_certain)
-            && let Err(second) = self.blobs.remove(BlobKey::Incoming(asset.id)).await
+            && let Err(second) = self.blobs.remove_incoming(asset.id).await
         {
             tracing::error!(asset = %asset.id, error = %second, "could not take back an import; the next start will");
         }
         recorded
+    }
+
+    /// Where the bytes of an asset can be read that have all arrived. `None` when they are not what was reported: a chunk was sent
+    /// again to the bucket after it.
+    ///
+    /// # Errors
+    /// When the database, the folder or the bucket fails.
+    pub async fn arrived(&self, asset: AssetId) -> Result<Option<Local>> {
+        if self.complete_parts(asset).await? { self.blobs.arrived(asset).await } else { Ok(None) }
     }
 
     /// Makes a whole, flushed incoming file the original of its asset, which is ready from then on, and what was made of it
@@ -75,13 +85,12 @@ impl Store {
             return recorded;
         }
         if let Some((_, folder)) = early {
-            let (blobs, asset) = (self.blobs.clone(), asset.id);
-            blocking(move || blobs.remove_derived(asset, |name| name == folder)).await?;
+            self.blobs.remove_derived(asset.id, move |name| name == folder).await?;
         }
         recorded?;
         // Deleted meanwhile: whoever did may have looked for the file where it no longer was.
         if self.asset_of_any(asset.id).await?.is_none() {
-            self.blobs.remove(BlobKey::Original(asset.id)).await?;
+            self.blobs.remove(&BlobKey::Original(asset.id)).await?;
         }
         Ok(false)
     }
@@ -138,10 +147,10 @@ impl Store {
 
     /// Removes the bytes of assets that failed. Their rows stay and say why.
     pub(crate) async fn remove_failed(&self, asset: AssetId) -> Result<()> {
-        self.blobs.remove(BlobKey::Incoming(asset)).await?;
-        self.blobs.remove(BlobKey::Original(asset)).await?;
-        let blobs = self.blobs.clone();
-        blocking(move || blobs.remove_derived(asset, |_| true)).await
+        self.abort_parts(asset).await?;
+        self.blobs.remove_incoming(asset).await?;
+        self.blobs.remove(&BlobKey::Original(asset)).await?;
+        self.blobs.remove_derived(asset, |_| true).await
     }
 
     /// Incoming files whose asset is not arriving. Only for when nothing else runs: a file may be there before its row.
@@ -149,7 +158,7 @@ impl Store {
         for entry in self.blobs.incoming()? {
             match entry {
                 Ok(asset) if self.is_arriving(asset).await? => {}
-                Ok(asset) => self.blobs.remove(BlobKey::Incoming(asset)).await?,
+                Ok(asset) => self.blobs.remove_incoming(asset).await?,
                 Err(path) => {
                     std::fs::remove_file(path).during("removing what does not belong among uploads")?
                 }

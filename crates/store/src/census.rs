@@ -67,7 +67,7 @@ impl Store {
     /// # Errors
     /// When the system does not say.
     pub fn disk_space(&self) -> Result<DiskSpace> {
-        disk_space(self.blobs.root())
+        disk_space(self.blobs.scratch.root())
     }
 }
 

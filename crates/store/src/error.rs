@@ -70,6 +70,15 @@ pub enum Error {
     /// Not a database that can be used.
     #[error("REELHOUSE_DATABASE_URL: {0}")]
     DatabaseUrl(String),
+    /// The bucket.
+    #[error(transparent)]
+    Bucket(#[from] reelhouse_bucket::Error),
+    /// The bucket holds the blobs of another database.
+    #[error("{location} belongs to another Reelhouse database; choose another prefix as REELHOUSE_BLOB_URL")]
+    BucketOfAnother {
+        /// Where it is.
+        location: String,
+    },
     /// A migration.
     #[error("migration: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -98,9 +107,11 @@ impl Error {
         !matches!(self, Self::InDoubt(_))
     }
 
-    /// Whether the database cannot be reached right now.
+    /// Whether the database or the bucket cannot be reached right now.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::InDoubt(_)) || self.setback() == Some(Setback::Loss)
+        matches!(self, Self::Bucket(error) if error.is_away())
+            || matches!(self, Self::InDoubt(_))
+            || self.setback() == Some(Setback::Loss)
     }
 
     /// Whether there is no room left on the disk.

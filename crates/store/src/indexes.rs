@@ -300,7 +300,7 @@ mod tests {
     #[tokio::test]
     async fn lists_walk_an_index_in_the_pages_order() {
         let folder = tempfile::TempDir::new().unwrap();
-        let store = Store::open(folder.path(), &crate::Database::Folder, 0).await.unwrap();
+        let store = Store::open(folder.path(), &crate::Homes::default(), 0).await.unwrap();
         let all = IndexQuery { page: 1, page_limit: 10, ..IndexQuery::default() };
         let updated = Order { by: SortBy::UpdatedAt, ascending: false };
         for (query, step) in [

@@ -156,7 +156,9 @@ pub(crate) mod tests {
     /// A store on the Postgres of the tests' run, if there is one.
     pub(crate) async fn on_postgres(folder: &std::path::Path) -> Option<Store> {
         let database = crate::Database::parse(&crate::test_database::url(folder)).unwrap();
-        let store = Store::open(folder, &database, 0).await.unwrap();
+        let blobs = crate::BlobStore::parse(&crate::test_database::blob_url(folder), 1 << 20).unwrap();
+        let homes = crate::Homes { database, blobs };
+        let store = Store::open(folder, &homes, 0).await.unwrap();
         Some(store).filter(|store| store.db.dialect() == Dialect::Postgres)
     }
 
@@ -198,7 +200,7 @@ pub(crate) mod tests {
     #[tokio::test]
     async fn lists_walk_an_index_in_the_pages_order() {
         let folder = tempfile::TempDir::new().unwrap();
-        let store = Store::open(folder.path(), &crate::Database::Folder, 0).await.unwrap();
+        let store = Store::open(folder.path(), &crate::Homes::default(), 0).await.unwrap();
         let by_account = "SEARCH asset USING INDEX asset_by_account (account=? AND deleted_at=?)";
         let covering = "SEARCH asset USING COVERING INDEX asset_by_account (account=? AND deleted_at=?)";
         let by_name =

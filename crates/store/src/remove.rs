@@ -4,7 +4,7 @@ use reelhouse_api::{AssetError, AssetId, EventKind, Fault};
 
 use crate::{
     Store,
-    blobs::{BlobKey, blocking},
+    blobs::BlobKey,
     dialect::forget_name,
     error::{Error, Result},
     events,
@@ -99,10 +99,10 @@ impl Store {
     }
 
     pub(crate) async fn finish_removal(&self, id: AssetId) -> Result<()> {
-        self.blobs.remove(BlobKey::Incoming(id)).await?;
-        self.blobs.remove(BlobKey::Original(id)).await?;
-        let blobs = self.blobs.clone();
-        blocking(move || blobs.remove_derived(id, |_| true)).await?;
+        self.abort_parts(id).await?;
+        self.blobs.remove_incoming(id).await?;
+        self.blobs.remove(&BlobKey::Original(id)).await?;
+        self.blobs.remove_derived(id, |_| true).await?;
         transaction!(self.db, |tx| {
             sqlx::query("DELETE FROM derivative WHERE asset_id = $1")
                 .bind(id.to_string())

@@ -70,7 +70,11 @@ impl Disk {
         let holder = self.holder.id().to_string();
         inside.args(["--target", &holder, "--user", "--mount", "--preserve-credentials", "--"]);
         inside.arg(plain.get_program()).current_dir(self.data_dir());
-        for (name, value) in plain.get_envs() {
+        // All of it in the folder, whatever the others are tried on.
+        inside.env_remove("REELHOUSE_DATABASE_URL").env_remove("REELHOUSE_BLOB_URL");
+        let elsewhere = ["REELHOUSE_DATABASE_URL", "REELHOUSE_BLOB_URL"];
+        for (name, value) in plain.get_envs().filter(|(name, _)| !elsewhere.iter().any(|other| name == other))
+        {
             match value {
                 Some(value) => inside.env(name, value),
                 None => inside.env_remove(name),

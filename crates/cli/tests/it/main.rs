@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test they are the assertion")]
 
 mod accounts;
+mod blobs;
 mod chunks;
 mod chunks_model;
 mod client_cli;

@@ -80,7 +80,12 @@ pub(crate) async fn run(
     let ended = tokio::time::timeout(left, transfer.fetch_all()).await;
     let refused = |fault: &Fault| Ok(Done::Refused(AssetError::from(fault)));
     match ended {
-        Ok(Ok(())) => examine::verdict(service, asset, transfer.file.seal().await?).await,
+        Ok(Ok(())) => {
+            let whole = transfer.file.seal().await?;
+            let local = service.store.arrived(asset.id).await?;
+            let local = local.ok_or_else(|| JobError::Retry("what came is not there".to_owned()))?;
+            examine::verdict(service, asset, &local, whole).await
+        }
         Ok(Err(Stop::Refused(fault))) => refused(&fault),
         Ok(Err(Stop::Failed(error))) => {
             if job.is_last_attempt() || !error.is_retriable() {

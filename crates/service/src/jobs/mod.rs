@@ -8,11 +8,9 @@ mod index;
 mod storyboard;
 mod thumbnail;
 
-use std::path::PathBuf;
-
 use reelhouse_api::{JobKind, MediaKind, TechnicalMetadata};
 use reelhouse_media::Failure;
-use reelhouse_store::{AssetRecord, BlobKey, JobRecord};
+use reelhouse_store::{AssetRecord, JobRecord, Local};
 
 use crate::{
     Service,
@@ -28,8 +26,8 @@ pub use thumbnail::FILE as THUMBNAIL_FILE;
 
 /// What a job works on.
 pub(crate) struct Input {
-    /// Where the original lies.
-    source: PathBuf,
+    /// The original.
+    source: Local,
     kind: MediaKind,
     facts: Box<TechnicalMetadata>,
 }
@@ -55,8 +53,9 @@ async fn make(
 ) -> Result<Done, JobError> {
     let attempt = service.store.begin_attempt(job).await?;
     let folder = attempt.path();
+    let lost = || JobError::Retry("the original is not there".to_owned());
     let input = Input {
-        source: service.store.blobs().path(&BlobKey::Original(asset.id)),
+        source: service.store.blobs().local(asset.id).await?.ok_or_else(lost)?,
         kind: asset.kind.ok_or_else(|| JobError::Fail("it is not known what the asset is".to_owned()))?,
         facts: asset.technical_metadata.unwrap_or_default(),
     };
