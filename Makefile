@@ -8,7 +8,7 @@ run: ffmpeg web/dist/page/index.html
 	@scripts/run.sh
 
 # What CI runs.
-test: lint unit conformance playback page
+test: lint unit conformance chaos-some playback page power-loss-some
 
 lint: ffmpeg web/dist/page/index.html
 	cargo fmt --all --check
@@ -38,6 +38,18 @@ test-cluster: test-postgres
 test-postgres: ffmpeg build
 	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples $(POSTGRES)
 	scripts/with-postgres.sh cargo nextest run --locked -p reelhouse-store -p reelhouse-cli
+
+# Everything fails at some time, and no promise is broken: ten seeds, two minutes and more each. Some of it is in `make test`.
+CHAOS = scripts/with-postgres.sh scripts/with-seaweedfs.sh python3 chaos/run.py
+SEEDS = 1 2 3 4 5 6 7 8 9 10
+chaos: ffmpeg build
+	@scripts/install.sh $(POSTGRES)
+	@for seed in $(SEEDS); do $(CHAOS) $$seed 120 || exit 1; done
+
+chaos-some: ffmpeg build
+	@scripts/install.sh $(POSTGRES)
+	$(CHAOS) 1 60
+.PHONY: chaos chaos-some
 
 # The official SDKs, unmodified, against the real server; writes the table of docs/compatibility.md, method by method.
 conformance: ffmpeg build
@@ -99,6 +111,17 @@ bench-hostile:
 	cargo build --release --locked
 	python3 bench/hostile.py
 .PHONY: fuzz deny odd-files bench-hostile
+
+# What power loss may leave of a recorded run, opened by the server, state by state; beside the peers.
+power-loss: build bench-peers
+	@scripts/install.sh strace=strace
+	python3 bench/power/run.py --peers
+
+# Some of these states, of Reelhouse alone.
+power-loss-some: build
+	@scripts/install.sh strace=strace
+	python3 bench/power/run.py --states 40
+.PHONY: power-loss power-loss-some
 
 # Everything beside its peers; writes docs/benchmarks.md. The peers are installed below target/.
 bench: bench-peers

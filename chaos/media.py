@@ -18,7 +18,7 @@ def make(folder):
     return {
         "picture.jpg": clip(folder / "picture.jpg", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=1:duration=1", "-frames:v", "1"),
         "small.mp4": clip(folder / "small.mp4", *video, *encode, "-movflags", "+faststart"),
-        "large.mp4": clip(folder / "large.mp4", *noise, *encode, "-crf", "14", "-movflags", "+faststart"),
+        "large.mp4": clip(folder / "large.mp4", *noise, *encode, "-crf", "34", "-movflags", "+faststart"),
         "other.mkv": clip(folder / "other.mkv", *video, *encode),
     }
 

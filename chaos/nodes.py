@@ -105,6 +105,7 @@ class Cluster:
             "REELHOUSE_RATE_UPLOAD_RPM": "0",
             "REELHOUSE_MIN_FREE": "33554432",
             "REELHOUSE_MAX_STAGED_BYTES": "134217728",
+            "REELHOUSE_CACHE_BYTES": "67108864",
         }
         self.program, self.folder, self.settings = program, folder, settings
         make = lambda name, role, more: Process(program, folder, name, role, settings | more)

@@ -56,6 +56,7 @@ impl Media {
         let timing = timing::measure(&self.reader, &self.config, &source, seconds).await?;
         let bytes = tokio::fs::metadata(&source).await?.len();
         believable(seconds, &timing, bytes)?;
+        let longest = longest(seconds, &timing, bytes);
         let parent = out.parent().unwrap_or_else(|| Path::new("."));
         let folder = Folder::create_in(parent)?;
         let made = folder.path().join("made.mp4");
@@ -67,7 +68,8 @@ impl Media {
             command.args(["-fflags", "+genpts"]);
         }
         ffmpeg::input(&mut command, &source);
-        command.args(arguments(facts, plan, &timing, self.abilities)?).arg(file_url(&made));
+        command.args(arguments(facts, plan, &timing, self.abilities)?);
+        command.args(["-t", &format!("{longest:.3}")]).arg(file_url(&made));
         let (spawner, config) = (&self.spawner, &self.config);
         ffmpeg::work(spawner, config, command, &source, &folder, max_bytes, timing.seconds, progress).await?;
         self.see(&made, plan).await?;
@@ -105,12 +107,25 @@ impl Media {
     }
 }
 
+/// Seconds from the first packet to the end of the last, as measured; 0 where nothing was.
+fn lasts(timing: &Timing) -> f64 {
+    let starts = timing.tracks.values().map(|(start, _)| *start).fold(f64::MAX, f64::min);
+    let ends = timing.tracks.values().map(|(_, end)| *end).fold(f64::MIN, f64::max);
+    (ends - starts).max(0.0)
+}
+
+/// Seconds after which a run is cut: a packet that claims to be shown much later than those around it has the picture before it
+/// held until then, wherever in the file it lies. Times that begin anew are longer in sum than from first to last, so whoever has
+/// the bytes may last.
+fn longest(seconds: Option<f64>, timing: &Timing, bytes: u64) -> f64 {
+    let known = seconds.unwrap_or(0.0).max(lasts(timing));
+    (known * 2.0 + SURPLUS).max(bytes as f64 / SPARSE_RATE)
+}
+
 /// One packet at the end of time would have the last picture held until then: a small file, and days of work. `seconds` is what
 /// the file was judged by.
 fn believable(seconds: Option<f64>, timing: &Timing, bytes: u64) -> Result<(), Error> {
-    let starts = timing.tracks.values().map(|(start, _)| *start).fold(f64::MAX, f64::min);
-    let ends = timing.tracks.values().map(|(_, end)| *end).fold(f64::MIN, f64::max);
-    let lasts = ends - starts;
+    let lasts = lasts(timing);
     let longer_than_judged = seconds.is_some_and(|seconds| lasts > seconds * 2.0 + SURPLUS);
     let too_sparse = lasts > SPARSE_SECONDS && (bytes as f64) < lasts * SPARSE_RATE;
     if longer_than_judged || too_sparse {
@@ -355,6 +370,16 @@ mod tests {
         assert!(taken(None, 14_400.0, 60_000));
         assert!(taken(Some(40_000.0), 40_000.0, 4_000_000));
         assert!(!taken(Some(788_530.0), 788_530.0, 60_000));
+    }
+
+    #[test]
+    fn a_run_is_cut_where_nothing_honest_comes() {
+        let measured = Timing { tracks: [(0, (1.0, 101.0))].into(), ..Timing::default() };
+        assert_eq!(longest(Some(6.0), &measured, 9000), 800.0);
+        assert_eq!(longest(Some(600.0), &measured, 9000), 1800.0);
+        // Ten hours of television whose clock was set back.
+        assert_eq!(longest(Some(6.0), &measured, 10 << 30), (10u64 << 30) as f64 / 100.0);
+        assert_eq!(longest(None, &Timing::default(), 0), 600.0);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 /// Hex digits of a signature: 128 bits.
 const DIGITS: usize = 32;
@@ -28,26 +29,67 @@ impl Signer {
 
     /// A token that opens `what` until `end`.
     pub(crate) fn token(&self, what: &str, end: u64) -> String {
-        format!("{end}-{}", self.signature(what, end))
+        format!("{end}-{}", self.signature(what, end).0)
     }
 
     /// Seconds for which a token opens this from now on, `u64::MAX` for ever; `None` when it does not.
     pub(crate) fn opens(&self, what: &str, token: &str, now: i64) -> Option<u64> {
         let (end, signature) = token.split_once('-')?;
         let end: u64 = end.parse().ok()?;
-        let expected = self.signature(what, end);
-        let same: bool = subtle::ConstantTimeEq::ct_eq(expected.as_bytes(), signature.as_bytes()).into();
         // The text must be the one we wrote: `007` is 7, too.
-        if !same || !token.starts_with(&format!("{end}-")) {
+        if !self.signature(what, end).is(signature) || !token.starts_with(&format!("{end}-")) {
             return None;
         }
         if end == 0 { Some(u64::MAX) } else { end.checked_sub(now.unsigned_abs()).filter(|left| *left > 0) }
     }
 
-    fn signature(&self, what: &str, end: u64) -> String {
+    fn signature(&self, what: &str, end: u64) -> Signature {
         let mut mac = self.key.clone();
         mac.update(format!("{what}/{end}").as_bytes());
         let digits = mac.finalize().into_bytes();
-        digits.iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
+        Signature(digits.iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// What only we can write. Has no `==`: a stranger's text is compared in constant time.
+struct Signature(String);
+
+impl Signature {
+    fn is(&self, text: &str) -> bool {
+        self.0.as_bytes().ct_eq(text.as_bytes()).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Does not compile where a type has an `==`: then both implementations fit.
+    trait HasNoEquals<A> {
+        fn holds() {}
+    }
+    impl<T> HasNoEquals<()> for T {}
+    impl<T: PartialEq> HasNoEquals<u8> for T {}
+
+    #[test]
+    fn signatures_have_no_equals() {
+        <Signature as HasNoEquals<_>>::holds();
+        <Signer as HasNoEquals<_>>::holds();
+    }
+
+    #[test]
+    fn a_token_has_an_end_to_the_second() {
+        let signer = Signer::new("secret");
+        let (some, never) = (signer.token("hls/a", 100), signer.token("hls/a", 0));
+        let left = |token: &str, now| signer.opens("hls/a", token, now);
+        assert_eq!((left(&some, 0), left(&some, 99), left(&some, 100)), (Some(100), Some(1), None));
+        assert_eq!(left(&never, i64::MAX), Some(u64::MAX));
+        let (_, signature) = some.split_once('-').unwrap_or_default();
+        assert_eq!(signature.len(), DIGITS);
+        // The same number, the same signature, and another text.
+        assert_eq!(left(&format!("0100-{signature}"), 0), None);
+        assert_eq!(left(&format!("+100-{signature}"), 0), None);
+        assert_eq!(left(&format!("100-{}", signature.to_uppercase()), 0), None);
+        assert_eq!(left(&format!("100-{}", &signature[..DIGITS - 1]), 0), None);
     }
 }

@@ -36,8 +36,23 @@ impl ApiKey {
     }
 
     /// One round of SHA-256: a key has 256 random bits, there is nothing to slow down for.
-    fn hash(&self) -> String {
-        hex(&Sha256::digest(self.0.as_bytes()))
+    fn hash(&self) -> KeyHash {
+        KeyHash(hex(&Sha256::digest(self.0.as_bytes())))
+    }
+}
+
+/// What is kept of a key's text, in hex. Has no `==`: what it is compared with is compared in constant time.
+#[derive(Debug, Clone)]
+struct KeyHash(String);
+
+impl KeyHash {
+    /// What the database finds a row by.
+    fn prefix(&self) -> &str {
+        self.0.get(..LOOKUP_DIGITS).unwrap_or_default()
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
 }
 
@@ -89,7 +104,7 @@ pub struct KeyRecord {
     pub read_only: bool,
     /// Milliseconds since the epoch.
     pub created_at: i64,
-    hash: String,
+    hash: KeyHash,
 }
 
 /// An account: what it holds and what it may hold.
@@ -129,7 +144,7 @@ impl sqlx::FromRow<'_, AnyRow> for KeyRecord {
             origin: row.try_get("origin")?,
             read_only: row.try_get::<i64, _>("read_only")? != 0,
             created_at: row.try_get("created_at")?,
-            hash: row.try_get("hash")?,
+            hash: KeyHash(row.try_get("hash")?),
         })
     }
 }
@@ -204,7 +219,7 @@ impl Store {
         transaction!(self.db, |tx| {
             sqlx::query("DELETE FROM api_key WHERE origin = $1 AND hash <> $2")
                 .bind(origin.as_str())
-                .bind(key.map_or(String::new(), ApiKey::hash))
+                .bind(key.map_or(String::new(), |key| key.hash().0))
                 .execute(&mut *tx)
                 .await?;
             if let Some(key) = key {
@@ -242,11 +257,9 @@ impl Store {
     pub async fn find_key(&self, key: &ApiKey) -> Result<Option<KeyRecord>> {
         let hash = key.hash();
         let sql = format!("SELECT {KEY_COLUMNS} FROM api_key WHERE hash >= $1 AND hash < $1 || 'g'");
-        let candidates: Vec<KeyRecord> = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(hash.get(..LOOKUP_DIGITS))
-            .fetch_all(self.db.readers())
-            .await?;
-        Ok(candidates.into_iter().find(|record| record.hash.as_bytes().ct_eq(hash.as_bytes()).into()))
+        let candidates: Vec<KeyRecord> =
+            sqlx::query_as(AssertSqlSafe(sql)).bind(hash.prefix()).fetch_all(self.db.readers()).await?;
+        Ok(candidates.into_iter().find(|record| record.hash.is(&hash)))
     }
 }
 
@@ -269,12 +282,86 @@ async fn add_key(
          ON CONFLICT (hash) DO UPDATE SET account = $2, origin = $4, read_only = $5 RETURNING {KEY_COLUMNS}"
     );
     Ok(sqlx::query_as(AssertSqlSafe(sql))
-        .bind(hash.get(..12))
+        .bind(hash.0.get(..12))
         .bind(account)
-        .bind(&hash)
+        .bind(&hash.0)
         .bind(origin.as_str())
         .bind(read_only)
         .bind(now_ms)
         .fetch_one(tx)
         .await?)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "in a test it is the assertion")]
+mod tests {
+    use super::*;
+    use crate::Database;
+
+    /// Does not compile where a type has an `==`: then both implementations fit.
+    trait HasNoEquals<A> {
+        fn holds() {}
+    }
+    impl<T> HasNoEquals<()> for T {}
+    impl<T: PartialEq> HasNoEquals<u8> for T {}
+
+    #[test]
+    fn keys_and_hashes_have_no_equals() {
+        <ApiKey as HasNoEquals<_>>::holds();
+        <KeyHash as HasNoEquals<_>>::holds();
+        <KeyRecord as HasNoEquals<_>>::holds();
+    }
+
+    /// What the database compares is a part of a hash: of two rows that have it in common, the rest of the hash tells.
+    #[tokio::test]
+    async fn a_key_is_told_by_its_whole_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), &Database::parse("").unwrap(), 0).await.unwrap();
+        let key = ApiKey::new("a-key");
+        let record = store.add_key("a", &key, KeyOrigin::Created, false, 0).await.unwrap();
+        let others = ["0", "f"].map(|digit| {
+            let tail = digit.repeat(64 - LOOKUP_DIGITS);
+            (digit, format!("{}{tail}", key.hash().prefix()))
+        });
+        for (id, hash) in &others {
+            transaction!(store.db, |tx| {
+                sqlx::query(
+                    "INSERT INTO api_key (id, account, hash, origin, read_only, created_at)
+                     VALUES ($1, 'a', $2, 'created', FALSE, 0)",
+                )
+                .bind(*id)
+                .bind(hash)
+                .execute(tx)
+                .await?;
+                Ok(())
+            })
+            .unwrap();
+        }
+        assert_eq!(store.find_key(&key).await.unwrap().unwrap().id, record.id);
+        assert!(store.revoke_key(&record.id).await.unwrap());
+        assert!(store.find_key(&key).await.unwrap().is_none());
+    }
+
+    /// Nothing of a key's text is where the database could compare it.
+    #[tokio::test]
+    async fn a_keys_text_is_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), &Database::parse("").unwrap(), 0).await.unwrap();
+        let key = ApiKey::generate().unwrap();
+        store.add_key("an-account", &key, KeyOrigin::Created, false, 0).await.unwrap();
+        store.configure_key("an-account", Some(&key), 0).await.unwrap();
+        assert!(store.find_key(&key).await.unwrap().is_some());
+        let mut seen = 0;
+        for entry in std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap) {
+            if !entry.file_type().unwrap().is_file() {
+                continue;
+            }
+            let bytes = std::fs::read(entry.path()).unwrap();
+            let has = |text: &str| bytes.windows(text.len()).any(|at| at == text.as_bytes());
+            // As it is, and the random half of its digits.
+            assert!(!has(key.reveal()) && !has(&key.reveal()[3..35]), "{}", entry.path().display());
+            seen += usize::from(has(&key.hash().0));
+        }
+        assert!(seen > 0, "not even its hash was found: nothing was looked at");
+    }
 }

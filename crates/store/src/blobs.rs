@@ -399,7 +399,11 @@ async fn fetch(objects: &Objects, cache: &Cache, asset: AssetId) -> Result<Optio
     let key = BlobKey::Original(asset);
     let Some(size) = objects.size(&key).await? else { return Ok(None) };
     let drafts = cache.clone();
-    let draft = blocking(move || drafts.draft(asset)).await?;
+    let draft = blocking(move || {
+        drafts.make_room(size)?;
+        drafts.draft(asset)
+    });
+    let draft = draft.await?;
     let path = draft.clone();
     let file = blocking(move || File::create(path).during("making a copy")).await?;
     let (file, mut at, mut resumes) = (Arc::new(file), 0, 0);

@@ -190,8 +190,20 @@ impl Cache {
         }
     }
 
+    /// Removes copies until so many bytes can be written beside them, as far as they are not in use.
+    pub(crate) fn make_room(&self, bytes: u64) -> Result<()> {
+        self.own()?;
+        let mut held = self.held();
+        self.shrink_for(&mut held, bytes);
+        Ok(())
+    }
+
     fn shrink(&self, held: &mut Held) {
-        while held.bytes > self.most {
+        self.shrink_for(held, 0);
+    }
+
+    fn shrink_for(&self, held: &mut Held, wanted: u64) {
+        while held.bytes > self.most || is_short(held, wanted) {
             let unused = held.copies.iter().filter(|(_, copy)| copy.pins == 0);
             let Some(asset) = unused.min_by_key(|(_, copy)| copy.used).map(|(asset, _)| *asset) else {
                 return;
@@ -203,6 +215,16 @@ impl Cache {
         }
     }
 }
+
+/// Whether copies take what uploads and attempts need: they leave an eighth of the file system free, or 8 GiB.
+fn is_short(held: &Held, wanted: u64) -> bool {
+    let Some(own) = &held.own else { return false };
+    let Ok(space) = rustix::fs::statvfs(&own.path) else { return false };
+    let left = (space.f_blocks * space.f_frsize / 8).min(LEFT_FREE);
+    space.f_bavail * space.f_frsize < left.saturating_add(wanted)
+}
+
+const LEFT_FREE: u64 = 8 << 30;
 
 fn remove_file(held: &Held, asset: AssetId) {
     let Some(own) = &held.own else { return };

@@ -16,6 +16,7 @@ use crate::{
     blobs::{BlobKey, Blobs, Home, blocking},
     cache::Local,
     error::{During, Error, Result},
+    scratch::sync_parent,
     staging::StagingFile,
 };
 
@@ -238,12 +239,13 @@ impl Blobs {
         if incoming.exists() { Ok(Some(Local::at(incoming))) } else { self.local(asset).await }
     }
 
-    /// Makes an empty incoming file.
+    /// Makes an empty incoming file, durably: chunks that are flushed into it are then found by its name.
     pub(crate) async fn create_incoming(&self, asset: AssetId) -> Result<()> {
         let path = self.scratch.incoming_path(asset);
         blocking(move || {
             let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-            options.map(drop).during("making an incoming file")
+            options.during("making an incoming file")?;
+            sync_parent(&path)
         })
         .await
     }

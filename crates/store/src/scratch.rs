@@ -106,8 +106,12 @@ pub(crate) fn new_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
+/// What is in a folder; nothing where there is none.
 pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).during("listing a folder")?;
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listed => listed.during("listing a folder")?,
+    };
     entries.map(|entry| Ok(entry.during("listing a folder")?.path())).collect()
 }
 

@@ -14,3 +14,4 @@ mod kernels;
 mod prepare;
 mod storyboard;
 mod thumbnail;
+mod times;
