@@ -293,7 +293,6 @@ async fn add_key(
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "in a test it is the assertion")]
 mod tests {
     use super::*;
     use crate::Homes;
