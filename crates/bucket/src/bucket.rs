@@ -16,6 +16,8 @@ const IDLE: Duration = Duration::from_secs(20);
 pub(crate) const PATIENT: Duration = Duration::from_secs(20);
 /// How long one is tried whose caller is told that the store is away.
 pub(crate) const BRIEF: Duration = Duration::from_secs(3);
+/// How long it has to say that it is there.
+const PING: Duration = Duration::from_millis(1500);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// What a connection carries at least, in bytes a second: sending takes as long as that allows, and [`IDLE`].
@@ -121,9 +123,9 @@ impl Bucket {
             .query("list-type", 2)
             .query("max-keys", 1)
             .query("prefix", format!("{}-", self.shared.location.prefix));
-        match timeout(BRIEF, self.once(&ask)).await {
+        match timeout(PING, self.once(&ask)).await {
             Ok(answer) => answer.map(drop),
-            Err(_) => Err(Error::Away(format!("no answer within {} s", BRIEF.as_secs()))),
+            Err(_) => Err(Error::Away(format!("no answer within {} ms", PING.as_millis()))),
         }
     }
 

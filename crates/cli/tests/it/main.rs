@@ -4,6 +4,7 @@
 
 mod accounts;
 mod blobs;
+mod bucket_away;
 mod chunks;
 mod chunks_model;
 mod client_cli;
