@@ -49,6 +49,7 @@ chaos: ffmpeg build
 
 chaos-some: ffmpeg build
 	@scripts/install.sh $(POSTGRES)
+	python3 -m unittest discover -s chaos
 	$(CHAOS) 1 60
 .PHONY: chaos chaos-some
 
