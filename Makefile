@@ -20,16 +20,13 @@ unit: ffmpeg web/dist/page/index.html
 	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
 	cargo nextest run --locked --workspace
 	cargo test --locked --workspace --doc --quiet
-	scripts/with-postgres.sh cargo nextest run --locked -p reelhouse-store -p reelhouse-cli -E '$(TELLING)'
 	scripts/with-postgres.sh scripts/with-seaweedfs.sh cargo nextest run --locked -p reelhouse-bucket -p reelhouse-store -p reelhouse-cli \
-		-E '$(ABOUT_BLOBS)' --run-ignored all
+		-E '$(TELLING)' --run-ignored all
 
 POSTGRES = psql=postgresql-client path:/usr/lib/postgresql/*/bin/initdb=postgresql
-# What a database can get wrong: the store's own tests, and those of the server that are about rows.
-TELLING = test(/^(accounts|chunks|crash|doctor|errors|indexed_assets|indexes|list|process|user_metadata|webhooks)::/) | package(reelhouse-store)
-
-# What a bucket can get wrong: the client of one, and those tests of the server that are about bytes.
-ABOUT_BLOBS = test(/^(chunks|content|crash|derive|doctor|hangup|imports|media|upload)::/) | package(reelhouse-store) | package(reelhouse-bucket)
+# What a database and a bucket can get wrong: the store's own tests, and those of the server that are about rows and bytes.
+TELLING = test(/^(accounts|bucket_away|chunks|content|crash|derive|doctor|errors|hangup|imports|indexed_assets|indexes|list|process|upload|user_metadata|webhooks)::/) \
+	| package(reelhouse-store) | package(reelhouse-bucket)
 
 # All of them on Postgres, and on Postgres with a bucket (SeaweedFS).
 test-cluster: test-postgres
