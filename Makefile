@@ -20,22 +20,23 @@ unit: ffmpeg web/dist/page/index.html
 	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
 	cargo nextest run --locked --workspace
 	cargo test --locked --workspace --doc --quiet
-	scripts/with-postgres.sh scripts/with-seaweedfs.sh cargo nextest run --locked -p reelhouse-bucket -p reelhouse-store -p reelhouse-cli \
-		-E '$(TELLING)' --run-ignored all
+	scripts/with-postgres.sh scripts/with-seaweedfs.sh cargo nextest run --locked --workspace -E '$(TELLING)' --run-ignored all
 
 POSTGRES = psql=postgresql-client path:/usr/lib/postgresql/*/bin/initdb=postgresql
 # What a database and a bucket can get wrong: the store's own tests, and those of the server that are about rows and bytes.
-TELLING = test(/^(accounts|bucket_away|chunks|content|crash|derive|doctor|errors|hangup|imports|indexed_assets|indexes|list|process|upload|user_metadata|webhooks)::/) \
+TELLING = (package(reelhouse-cli) & test(/^(accounts|bucket_away|chunks|content|crash|derive|doctor|errors|hangup|imports|indexed_assets|indexes|list|process|upload|user_metadata|webhooks)::/)) \
 	| package(reelhouse-store) | package(reelhouse-bucket)
+
+OF_STORES = package(reelhouse-store) | package(reelhouse-cli)
 
 # All of them on Postgres, and on Postgres with a bucket (SeaweedFS).
 test-cluster: test-postgres
-	scripts/with-seaweedfs.sh cargo nextest run --locked -p reelhouse-bucket --run-ignored all
-	scripts/with-postgres.sh scripts/with-seaweedfs.sh cargo nextest run --locked -p reelhouse-store -p reelhouse-cli
+	scripts/with-seaweedfs.sh cargo nextest run --locked --workspace -E 'package(reelhouse-bucket)' --run-ignored all
+	scripts/with-postgres.sh scripts/with-seaweedfs.sh cargo nextest run --locked --workspace -E '$(OF_STORES)'
 	cd conformance && ../scripts/with-seaweedfs.sh node --test assets.test.mjs multipart.test.mjs
 test-postgres: ffmpeg build
 	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples $(POSTGRES)
-	scripts/with-postgres.sh cargo nextest run --locked -p reelhouse-store -p reelhouse-cli
+	scripts/with-postgres.sh cargo nextest run --locked --workspace -E '$(OF_STORES)'
 
 # Everything fails at some time, and no promise is broken: ten seeds, two minutes and more each. Some of it is in `make test`.
 CHAOS = scripts/with-postgres.sh scripts/with-seaweedfs.sh python3 chaos/run.py
