@@ -66,6 +66,13 @@ impl Location {
     }
 }
 
+impl Location {
+    /// Scheme, host and port of the bucket's URLs.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority)
+    }
+}
+
 impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.shown)

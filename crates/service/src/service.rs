@@ -202,6 +202,11 @@ impl Service {
         self.public_url.as_deref()
     }
 
+    /// Scheme, host and port of URLs that lead to the bucket, if there is one.
+    pub fn bucket_origin(&self) -> Option<String> {
+        self.store.bucket_origin()
+    }
+
     /// Seconds since the epoch.
     pub fn now_seconds(&self) -> i64 {
         self.clock.now_ms().div_euclid(1000)

@@ -69,6 +69,11 @@ impl Store {
         self.bucket().is_none()
     }
 
+    /// Scheme, host and port of URLs that are the bucket's own; `None` where blobs are in the data folder.
+    pub fn bucket_origin(&self) -> Option<String> {
+        self.bucket().map(|bucket| bucket.location().origin())
+    }
+
     fn bucket(&self) -> Option<&Bucket> {
         match &self.blobs.home {
             Home::Folder(_) => None,

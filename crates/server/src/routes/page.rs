@@ -23,8 +23,9 @@ const ASK_AGAIN: &str = "no-cache";
 
 /// GET /.
 pub(super) async fn page(State(app): State<App>, request: HeaderMap) -> Response {
-    let elsewhere = origin(app.service.public_url().unwrap_or_default());
-    // Media come from the configured URL, and through MediaSource, which is a blob to the policy.
+    // Media come from the configured URL, and through MediaSource, which is a blob to the policy. Chunks go to the bucket.
+    let bucket = app.service.bucket_origin().unwrap_or_default();
+    let elsewhere = format!("{} {bucket}", origin(app.service.public_url().unwrap_or_default()));
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; connect-src 'self' {elsewhere}; \
          img-src 'self' {elsewhere}; media-src 'self' blob: {elsewhere}; base-uri 'none'; form-action 'none'; \
