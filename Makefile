@@ -35,6 +35,7 @@ ABOUT_BLOBS = test(/^(chunks|content|crash|derive|doctor|hangup|imports|media|up
 test-cluster: test-postgres
 	scripts/with-seaweedfs.sh cargo nextest run --locked -p reelhouse-bucket --run-ignored all
 	scripts/with-postgres.sh scripts/with-seaweedfs.sh cargo nextest run --locked -p reelhouse-store -p reelhouse-cli
+	cd conformance && ../scripts/with-seaweedfs.sh node --test assets.test.mjs multipart.test.mjs
 test-postgres: ffmpeg build
 	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples $(POSTGRES)
 	scripts/with-postgres.sh cargo nextest run --locked -p reelhouse-store -p reelhouse-cli

@@ -33,12 +33,12 @@ start() {
   case \$1 in
     master) set -- master -mdir=. ${common[*]} -port=${ports[0]} -port.grpc=${ports[1]} -defaultReplication=001 \
       -volumeSizeLimitMB=1000 -telemetry=false -peers=none ;;
-    volume1) set -- volume -dir=. ${common[*]} -port=${ports[2]} -port.grpc=${ports[3]} -mserver=$master -max=100 -minFreeSpace=1 ;;
-    volume2) set -- volume -dir=. ${common[*]} -port=${ports[4]} -port.grpc=${ports[5]} -mserver=$master -max=100 -minFreeSpace=1 ;;
+    volume1) set -- volume -dir=. ${common[*]} -port=${ports[2]} -port.grpc=${ports[3]} -mserver=$master -max=100 -minFreeSpace=100MiB ;;
+    volume2) set -- volume -dir=. ${common[*]} -port=${ports[4]} -port.grpc=${ports[5]} -mserver=$master -max=100 -minFreeSpace=100MiB ;;
     filer) set -- filer -defaultStoreDir=. ${common[*]} -port=${ports[6]} -port.grpc=${ports[7]} -master=$master \
       -defaultReplicaPlacement=001 ;;
     s3) set -- s3 -ip.bind=127.0.0.1 -port=${ports[8]} -port.grpc=${ports[9]} -filer=$filer -config=$folder/s3.json \
-      -port.iceberg=0 -iam=false ;;
+      -port.iceberg=0 -port.lance=0 -iam=false ;;
   esac
   nohup "$weed" -logdir=. -v=0 "\$@" >log 2>&1 &
   echo \$! >pid

@@ -20,6 +20,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// What a connection carries at least, in bytes a second: sending takes as long as that allows, and [`IDLE`].
 const SLOWEST: u64 = 100_000;
+/// Of the lifetime that a URL is to have.
+const SHORTER: [u32; 3] = [2, 4, 12];
 /// The most of a refusal that is read.
 const MAX_REFUSAL: usize = 64 * 1024;
 
@@ -154,8 +156,11 @@ impl Bucket {
     async fn once(&self, ask: &Ask<'_>) -> Result<Response> {
         let mut parts = self.head(ask)?;
         parts.headers = ask.headers.clone();
-        parts.headers.insert(header::CONTENT_LENGTH, ask.payload.size().into());
         self.shared.signs.sign(&mut parts, None).await?;
+        if [Method::PUT, Method::POST].contains(&parts.method) {
+            // Not signed: who passes requests on may write it otherwise.
+            parts.headers.insert(header::CONTENT_LENGTH, ask.payload.size().into());
+        }
         let request = self
             .shared
             .client
@@ -170,10 +175,17 @@ impl Bucket {
         if answer.status().is_success() { Ok(answer) } else { Err(refusal(answer).await) }
     }
 
-    /// A URL that is its own key, for so long.
+    /// A URL that is its own key, for so long, or for less where the credentials of a machine end before: then another one is
+    /// to be asked for.
     pub(crate) async fn url(&self, ask: Ask<'_>, lifetime: Duration) -> Result<String> {
         let mut parts = self.head(&ask)?;
-        self.shared.signs.sign(&mut parts, Some(lifetime)).await?;
+        let mut signed = self.shared.signs.sign(&mut parts, Some(lifetime)).await;
+        for part in SHORTER {
+            if signed.is_err() {
+                signed = self.shared.signs.sign(&mut parts, Some(lifetime / part)).await;
+            }
+        }
+        signed?;
         Ok(parts.uri.to_string())
     }
 

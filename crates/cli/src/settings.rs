@@ -11,7 +11,9 @@ use figment::{
 use reelhouse_fetch::Allow;
 use reelhouse_media::{Jail, hls::CopyCodec};
 use reelhouse_server::Delivery;
-use reelhouse_service::{ApiKey, HlsSettings, ImportSettings, Limits, LimitsProfile, WebhookSettings};
+use reelhouse_service::{
+    ApiKey, HlsSettings, ImportSettings, Limits, LimitsProfile, MinFree, WebhookSettings,
+};
 use reelhouse_store::{BlobStore, Database, Homes};
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +120,10 @@ settings! {
     "The most bytes all running uploads together may take in staging; further uploads wait their turn"
     max_staged_bytes: u64 = 16 << 30,
     ["REELHOUSE_MAX_STAGED_BYTES", "BYTES", default: "17179869184, 16 GiB"];
+
+    "Bytes of the data folder's disk that stay free: below it uploads are refused and jobs wait; 0 for no bound"
+    min_free: MinFree = MinFree::Auto,
+    ["REELHOUSE_MIN_FREE", "BYTES", default: "the smaller of 1 GiB and 2 % of the disk"];
 
     "Bytes a second, over a minute, below which the body of a request or an answer is cut; 0 for no floor"
     client_min_rate: u64 = 4000,

@@ -25,6 +25,7 @@ async fn start(folder: &std::path::Path, timeouts: Timeouts) -> SocketAddr {
     let settings = Settings {
         limits: Limits::of(LimitsProfile::Permissive),
         max_staged_bytes: 1 << 30,
+        min_free: reelhouse_service::MinFree::Auto,
         rate_upload_rpm: 0,
         rate_upload_rpd: 0,
         media_url_ttl: 0,

@@ -69,7 +69,7 @@ impl Service {
         arrived: Arrived,
         claim: Option<Claim<'_>>,
     ) -> Result<Asset> {
-        let Arrived { bytes, sniffed, method, _share } = arrived;
+        let Arrived { bytes, sniffed, method, _held } = arrived;
         let size = bytes.size();
         // Ours, but the SDKs cannot read a 5xx on a create (contract, section 10).
         let turn = self.look_turns.share(&caller.account, 1).await?;

@@ -11,8 +11,8 @@ use reelhouse_api::{
 use reelhouse_store::{ChunkRecord, IncomingChunk, RepeatedChunk, Reported, Slot, UploadSession};
 
 use crate::{
-    Caller, Error, IdempotencyKey, KeptMetadata, MediaScope, NewAsset, Service, error::Result, filename,
-    idempotency::Claim,
+    Caller, Error, IdempotencyKey, KeptMetadata, MediaScope, NewAsset, Service, disk::Promise, error::Result,
+    filename, idempotency::Claim,
 };
 
 /// How long an upload can go on, in milliseconds.
@@ -55,6 +55,9 @@ impl Service {
         let filename = filename::given(&filename)?;
         self.limits.check_size(kind, Method::Multipart, total_size)?;
         self.check_quota(caller, total_size).await?;
+        if self.store.takes_chunks_here() && !self.disk.has_room(total_size) {
+            return Err(Fault::NoRoom.into());
+        }
         let user_metadata = KeptMetadata::of(user_metadata.unwrap_or_default())?;
         let new = NewAsset { enable_hls, enable_thumbnail, user_metadata, ..NewAsset::default() };
         let asset = self.new_asset(self.next_id()?, caller, Method::Multipart, filename, &new);
@@ -277,7 +280,13 @@ impl Service {
         // The turn ends when nothing can be written any more, also when the client is gone before.
         let (blobs, asset, held) = (self.store.blobs(), session.asset_id, Box::new(turn));
         let bytes = match self.store.slot(&session, index, self.clock.now_ms()).await? {
-            Slot::Empty => blobs.write_incoming(asset, offset, held).await?.map(ChunkBytes::New),
+            Slot::Empty => {
+                let room = self.disk.promise(len)?;
+                blobs
+                    .write_incoming(asset, offset, held)
+                    .await?
+                    .map(|chunk| ChunkBytes::New(chunk, Some(room)))
+            }
             Slot::Received(etag) | Slot::Completed(etag) => {
                 let repeated = blobs.repeat_incoming(asset, offset, held).await?;
                 repeated.map(|chunk| ChunkBytes::Again(chunk, etag))
@@ -364,8 +373,8 @@ pub struct ChunkUpload {
 
 #[derive(Debug)]
 enum ChunkBytes {
-    /// Nothing is there.
-    New(IncomingChunk),
+    /// Nothing is there, or what will be written over, which takes no more room.
+    New(IncomingChunk, Option<Promise>),
     /// This ETag is there. While the bytes are the same it stays, so that sending a chunk twice disturbs nothing.
     Again(RepeatedChunk, String),
     /// A write failed.
@@ -383,7 +392,13 @@ impl ChunkUpload {
             return Err(wrong_size(self.index, self.len, format!("more than {}", self.len)).into());
         }
         let same = match &mut self.bytes {
-            ChunkBytes::New(chunk) => return Ok(chunk.push(bytes).await?),
+            ChunkBytes::New(chunk, room) => {
+                chunk.push(bytes).await?;
+                if let Some(room) = room {
+                    room.keep(self.arrived);
+                }
+                return Ok(());
+            }
             ChunkBytes::Again(chunk, _) => chunk.push(bytes).await?,
             ChunkBytes::Broken => false,
         };
@@ -399,7 +414,7 @@ impl ChunkUpload {
             Slot::Empty | Slot::Received(_) => {}
         }
         if let ChunkBytes::Again(chunk, _) = std::mem::replace(&mut self.bytes, ChunkBytes::Broken) {
-            self.bytes = ChunkBytes::New(chunk.rewrite().await?);
+            self.bytes = ChunkBytes::New(chunk.rewrite().await?, None);
         }
         Ok(())
     }
@@ -420,7 +435,7 @@ impl ChunkUpload {
         let Self { service, session, index, bytes, .. } = self;
         let chunk = match bytes {
             ChunkBytes::Again(_, etag) => return Ok(etag),
-            ChunkBytes::New(chunk) => chunk,
+            ChunkBytes::New(chunk, _) => chunk,
             ChunkBytes::Broken => return Err(service.closed(session.id).await),
         };
         let etag = chunk.seal().await?.chars().take(ETAG).collect::<String>();

@@ -35,7 +35,7 @@ impl Store {
         import.received = self.blobs.keep_staged(staged, asset.id).await?;
         let recorded = transaction!(self.db, |tx| {
             idempotency::insert(tx, &asset.account, receipt, asset.created_at).await?;
-            assets::insert(tx, asset).await?;
+            assets::insert(tx, asset, import.total.unwrap_or(0).max(import.received)).await?;
             imports::insert(tx, asset.id, &import).await?;
             jobs::push(tx, asset.id, JobKind::Import, asset.created_at).await
         });
@@ -142,18 +142,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn arriving_bytes(&self, account: &str) -> Result<u64> {
-        let bytes: i64 = sqlx::query_scalar(
-            "SELECT CAST(
-                 COALESCE((SELECT SUM(total_size) FROM upload_session JOIN asset ON asset.id = asset_id
-                           WHERE upload_session.account = $1 AND upload_session.status IN ('active', 'completed')
-                             AND asset.status = 'processing'), 0)
-               + COALESCE((SELECT SUM(CASE WHEN total > received THEN total ELSE received END) FROM import
-                           JOIN asset ON asset.id = asset_id WHERE asset.account = $1), 0) AS BIGINT)",
-        )
-        .bind(account)
-        .fetch_one(self.db.readers())
-        .await?;
-        Ok(bytes.unsigned_abs())
+        arriving_bytes(self.db.readers(), account).await
     }
 
     /// Removes the bytes of assets that failed. Their rows stay and say why.
@@ -188,4 +177,23 @@ impl Store {
         .await?;
         Ok(arriving.is_some())
     }
+}
+
+/// Bytes that an account's arriving assets will have, as far as it is known.
+pub(crate) async fn arriving_bytes<'c>(
+    database: impl sqlx::Executor<'c, Database = sqlx::Any>,
+    account: &str,
+) -> Result<u64> {
+    let bytes: i64 = sqlx::query_scalar(
+        "SELECT CAST(
+             COALESCE((SELECT SUM(total_size) FROM upload_session JOIN asset ON asset.id = asset_id
+                       WHERE upload_session.account = $1 AND upload_session.status IN ('active', 'completed')
+                         AND asset.status = 'processing'), 0)
+           + COALESCE((SELECT SUM(CASE WHEN total > received THEN total ELSE received END) FROM import
+                       JOIN asset ON asset.id = asset_id WHERE asset.account = $1), 0) AS BIGINT)",
+    )
+    .bind(account)
+    .fetch_one(database)
+    .await?;
+    Ok(bytes.unsigned_abs())
 }

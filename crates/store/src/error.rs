@@ -114,6 +114,18 @@ impl Error {
             || self.setback() == Some(Setback::Loss)
     }
 
+    /// Whether there is no room left on the disk.
+    pub fn is_full(&self) -> bool {
+        match self {
+            // SQLite's: the disk is full, or the memory that its readers share cannot grow.
+            Self::Database(sqlx::Error::Database(said)) => {
+                matches!(said.code().as_deref(), Some("13" | "4874"))
+            }
+            Self::Io { source, .. } => is_full(source),
+            _ => false,
+        }
+    }
+
     /// The same, told to another who waited for the same commit.
     pub(crate) fn for_another(&self) -> Self {
         match self {
@@ -134,6 +146,11 @@ impl Error {
     pub(crate) fn of_commit(error: sqlx::Error) -> Self {
         if setback(&error) == Some(Setback::Loss) { Self::InDoubt(error) } else { Self::Database(error) }
     }
+}
+
+/// Whether an error says that there is no room left on the disk.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn said_again(error: &dyn std::error::Error) -> sqlx::Error {

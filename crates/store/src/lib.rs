@@ -34,7 +34,11 @@ mod objects;
 mod outgoing;
 mod parts;
 mod publish;
+mod pulse;
+mod rate_shares;
+mod readers;
 mod remove;
+mod reserve;
 mod scratch;
 mod secrets;
 mod sessions;
@@ -61,7 +65,7 @@ pub use deliveries::{DeliveryRecord, Outcome};
 pub use derivatives::{Attempt, DerivativeRecord};
 pub use doctor::{Finding, Report};
 pub use early::EarlyDerivative;
-pub use error::{Error, Result};
+pub use error::{Error, Result, is_full};
 pub use idempotency::Receipt;
 pub use imports::ImportRecord;
 pub use incoming::{IncomingChunk, IncomingFile, RepeatedChunk, Whole};
@@ -70,6 +74,7 @@ pub use indexes::{IndexQuery, IndexRecord, Renamed};
 pub use indexing::Indexing;
 pub use jobs::{JobRecord, Lane, MAX_FAILED_ATTEMPTS, MAX_LOST_LEASES};
 pub use list::{AssetQuery, Order, SortBy};
+pub use rate_shares::RateShare;
 pub use remove::Removal;
 pub use sessions::{ChunkRecord, Reported, Slot, UploadSession};
 pub use staging::{Sealed, Staged, StagingFile};
@@ -77,9 +82,11 @@ pub use webhooks::WebhookRecord;
 
 pub use reelhouse_bucket::{Bytes as ObjectBytes, Shown};
 
+use census::disk_space;
 use db::Db;
 use error::During;
 use folder_lock::FolderLock;
+use reserve::Reserve;
 use scratch::Scratch;
 
 /// Where all of it is kept.
@@ -105,6 +112,8 @@ pub struct Store {
     blobs: Blobs,
     /// Names this folder among all that share a database; its server is one node, whatever process that is.
     node: Arc<str>,
+    /// Lets who deletes do so on a full disk.
+    reserve: Reserve,
     /// Held while this process is the folder's server.
     _lock: Option<FolderLock>,
 }
@@ -117,10 +126,13 @@ impl Store {
     /// version of this program wrote it.
     pub async fn open(data_dir: &Path, homes: &Homes, now_ms: i64) -> Result<Self> {
         let lock = FolderLock::take(data_dir, now_ms)?;
+        let reserve = Reserve::of(data_dir);
+        // A start writes, too.
+        reserve.settle(disk_space(data_dir)?.free)?;
         let db = Db::open(&homes.database, data_dir).await?;
         let blobs = Blobs::open(Scratch::at(data_dir), &homes.blobs)?;
         let node = lock.node.as_str().into();
-        let store = Self { db, blobs, node, _lock: Some(lock) };
+        let store = Self { db, blobs, node, reserve, _lock: Some(lock) };
         store.claim_bucket().await?;
         store.recover(now_ms).await?;
         Ok(store)
@@ -139,7 +151,7 @@ impl Store {
         let db = Db::attach(&homes.database, data_dir).await?;
         let node = FolderLock::node_of(data_dir).into();
         let blobs = Blobs::attach(Scratch::at(data_dir), &homes.blobs)?;
-        Ok(Self { db, blobs, node, _lock: None })
+        Ok(Self { db, blobs, node, reserve: Reserve::of(data_dir), _lock: None })
     }
 
     /// Works beside servers: like [`Store::attach`], and where rows and blobs are elsewhere, in a folder of its own, which is
@@ -193,6 +205,14 @@ impl Store {
     /// What the database said.
     pub async fn ping(&self) -> Result<()> {
         self.db.ping().await
+    }
+
+    /// Sees to it that some room is kept for when the disk is full, and that it is not when that is so.
+    ///
+    /// # Errors
+    /// When the folder fails.
+    pub fn settle_reserve(&self) -> Result<()> {
+        self.reserve.settle(self.disk_space()?.free)
     }
 
     /// Ends what some node began before `before_ms` and, by then, could not end: it died, or lost the database. Safe beside

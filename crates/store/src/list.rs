@@ -70,15 +70,19 @@ impl Store {
     pub async fn assets(&self, account: &str, query: &AssetQuery) -> Result<(Vec<AssetRecord>, u64)> {
         let dialect = self.db.dialect();
         // One snapshot for both, so that a page and its total agree.
-        let mut tx = self.db.snapshot().await?;
-        let count = select_count(dialect, account, query);
-        let total: Option<i64> = count.number().fetch_optional(&mut *tx).await?;
-        let total = total.unwrap_or(0);
-        let page = select_page(dialect, account, query, total);
-        let rows: Vec<AssetRow> = page.rows().fetch_all(&mut *tx).await?;
-        tx.commit().await?;
-        let records = rows.into_iter().map(AssetRecord::try_from).collect::<Result<_>>()?;
-        Ok((records, total.unsigned_abs()))
+        self.db
+            .read(async {
+                let mut tx = self.db.snapshot().await?;
+                let count = select_count(dialect, account, query);
+                let total: Option<i64> = count.number().fetch_optional(&mut *tx).await?;
+                let total = total.unwrap_or(0);
+                let page = select_page(dialect, account, query, total);
+                let rows: Vec<AssetRow> = page.rows().fetch_all(&mut *tx).await?;
+                tx.commit().await?;
+                let records = rows.into_iter().map(AssetRecord::try_from).collect::<Result<_>>()?;
+                Ok((records, total.unsigned_abs()))
+            })
+            .await
     }
 }
 

@@ -64,6 +64,11 @@ impl Store {
         })
     }
 
+    /// Whether chunks come into the data folder, and not to a bucket.
+    pub fn takes_chunks_here(&self) -> bool {
+        self.bucket().is_none()
+    }
+
     fn bucket(&self) -> Option<&Bucket> {
         match &self.blobs.home {
             Home::Folder(_) => None,

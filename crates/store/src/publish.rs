@@ -185,7 +185,7 @@ impl Published {
     async fn insert(&self, tx: &mut AnyConnection) -> Result<()> {
         let Self { asset, early, receipt, pushed } = self;
         idempotency::insert(tx, &asset.account, receipt.as_ref(), asset.created_at).await?;
-        let is_told = assets::insert(tx, asset).await?;
+        let is_told = assets::insert(tx, asset, asset.size.unwrap_or(0)).await?;
         pushed.store(is_told || asset.wanted().next().is_some(), Relaxed);
         if let Some((early, folder)) = early {
             early.record(tx, asset.id, folder, asset.created_at).await?;

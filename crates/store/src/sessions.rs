@@ -205,7 +205,7 @@ impl Store {
         );
         transaction!(self.db, |tx| {
             idempotency::insert(tx, &asset.account, receipt, asset.created_at).await?;
-            assets::insert(tx, asset).await?;
+            assets::insert(tx, asset, session.total_size).await?;
             sqlx::query(AssertSqlSafe(sql.as_str()))
                 .bind(session.id.to_string())
                 .bind(session.asset_id.to_string())
@@ -255,24 +255,29 @@ impl Store {
         now_ms: i64,
     ) -> Result<(Vec<UploadSession>, u64)> {
         let open = "FROM upload_session WHERE account = $1 AND status = 'active' AND expires_at > $2";
-        let mut tx = self.db.snapshot().await?;
-        let total: i64 = sqlx::query_scalar(AssertSqlSafe(format!("SELECT COUNT(*) {open}")))
-            .bind(account)
-            .bind(now_ms)
-            .fetch_one(&mut *tx)
-            .await?;
-        let sql = format!("SELECT {COLUMNS} {open} ORDER BY created_at DESC, id DESC LIMIT $3 OFFSET $4");
-        let offset = i64::try_from(page.saturating_sub(1)).unwrap_or(i64::MAX);
-        let rows: Vec<SessionRow> = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(account)
-            .bind(now_ms)
-            .bind(i64::from(page_limit))
-            .bind(offset.saturating_mul(i64::from(page_limit)))
-            .fetch_all(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        let sessions = rows.into_iter().map(UploadSession::try_from).collect::<Result<_>>()?;
-        Ok((sessions, total.unsigned_abs()))
+        self.db
+            .read(async {
+                let mut tx = self.db.snapshot().await?;
+                let total: i64 = sqlx::query_scalar(AssertSqlSafe(format!("SELECT COUNT(*) {open}")))
+                    .bind(account)
+                    .bind(now_ms)
+                    .fetch_one(&mut *tx)
+                    .await?;
+                let sql =
+                    format!("SELECT {COLUMNS} {open} ORDER BY created_at DESC, id DESC LIMIT $3 OFFSET $4");
+                let offset = i64::try_from(page.saturating_sub(1)).unwrap_or(i64::MAX);
+                let rows: Vec<SessionRow> = sqlx::query_as(AssertSqlSafe(sql))
+                    .bind(account)
+                    .bind(now_ms)
+                    .bind(i64::from(page_limit))
+                    .bind(offset.saturating_mul(i64::from(page_limit)))
+                    .fetch_all(&mut *tx)
+                    .await?;
+                tx.commit().await?;
+                let sessions = rows.into_iter().map(UploadSession::try_from).collect::<Result<_>>()?;
+                Ok((sessions, total.unsigned_abs()))
+            })
+            .await
     }
 
     /// What is where a chunk goes.
@@ -280,8 +285,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn slot(&self, session: &UploadSession, index: u64, now_ms: i64) -> Result<Slot> {
-        let mut tx = self.db.snapshot().await?;
-        slot(&mut tx, session, index, now_ms).await
+        self.db
+            .read(async {
+                let mut tx = self.db.snapshot().await?;
+                slot(&mut tx, session, index, now_ms).await
+            })
+            .await
     }
 
     /// Makes room for a chunk to be written: from now on what was received there does not count.
@@ -389,8 +398,9 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn completed_chunks(&self, session: &UploadSession) -> Result<(u64, u64)> {
-        let mut connection = self.db.readers().acquire().await?;
-        completed(&mut connection, session).await
+        self.db
+            .read(async { completed(&mut *self.db.readers().pool().acquire().await?, session).await })
+            .await
     }
 
     /// Those chunks of a range of indices whose bytes are here.

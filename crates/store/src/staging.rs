@@ -29,6 +29,8 @@ pub struct StagingFile {
     /// Bytes that will come at the most, if that is known.
     declared: Option<u64>,
     arrived: Arrived,
+    /// Bytes that came.
+    size: u64,
 }
 
 #[derive(Debug)]
@@ -43,6 +45,8 @@ enum Arrived {
 struct Growing {
     appender: Appender,
     staged: StagedPath,
+    /// Room that was taken before its bytes came.
+    taken: u64,
     outgoing: Option<Outgoing>,
 }
 
@@ -67,7 +71,7 @@ impl StagingFile {
     /// `declared` is how many bytes will come at the most, if that is known: room for them is taken as soon as a file is made,
     /// so that the disk neither looks for it bit by bit nor is found full at the end.
     pub(crate) fn new(blobs: Blobs, asset: AssetId, declared: Option<u64>) -> Self {
-        Self { blobs, asset, declared, arrived: Arrived::InMemory(Vec::new()) }
+        Self { blobs, asset, declared, arrived: Arrived::InMemory(Vec::new()), size: 0 }
     }
 
     /// Takes the next bytes. Waits only when the disk is behind.
@@ -75,6 +79,7 @@ impl StagingFile {
     /// # Errors
     /// When no file can be made, or a write failed, this one's or an earlier one's.
     pub async fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.size += bytes.len() as u64;
         match &mut self.arrived {
             Arrived::InMemory(held) if held.len() + bytes.len() <= BATCH => {
                 reserve(held, bytes.len(), self.declared);
@@ -95,6 +100,14 @@ impl StagingFile {
         }
     }
 
+    /// Bytes of the disk that it has by now.
+    pub fn on_disk(&self) -> u64 {
+        match &self.arrived {
+            Arrived::InMemory(_) => 0,
+            Arrived::OnDisk(growing) => self.size.max(growing.taken),
+        }
+    }
+
     /// No more bytes: what there is, with its size and hash. If it is written, its flush begins now, or what is left is sent, while
     /// it is looked at.
     ///
@@ -109,7 +122,7 @@ impl StagingFile {
                 (Content::InMemory(held.into()), size, blake3)
             }
             Arrived::OnDisk(growing) => {
-                let Growing { appender, staged, outgoing } = *growing;
+                let Growing { appender, staged, outgoing, .. } = *growing;
                 let Writer { file, hasher, size, .. } = appender.finish().await?;
                 let flush = match outgoing {
                     Some(outgoing) => {
@@ -138,7 +151,7 @@ impl StagingFile {
                 Ok(size)
             }
             Arrived::OnDisk(growing) => {
-                let Growing { appender, staged, outgoing } = *growing;
+                let Growing { appender, staged, outgoing, .. } = *growing;
                 drop(outgoing);
                 let Writer { file, size, .. } = appender.finish().await?;
                 let keep = move || {
@@ -177,13 +190,13 @@ impl Growing {
         let path = blobs.scratch.staging_path()?;
         // The guard first: a future dropped between the two leaves nothing behind.
         let staged = StagedPath { path: path.clone() };
-        let (file, again) = blocking(move || {
+        let (file, again, taken) = blocking(move || {
             let file = new_file(&path).during("making a staging file")?;
-            match declared {
+            let taken = match declared {
                 Some(bytes) if bytes > WRITTEN_AT_ONCE => take_room(&file, bytes)?,
-                _ => {}
-            }
-            Ok((file, File::open(&path).during("opening a staging file")?))
+                _ => 0,
+            };
+            Ok((file, File::open(&path).during("opening a staging file")?, taken))
         })
         .await?;
         let appender = Appender::at(file, Box::new(()), 0);
@@ -194,18 +207,19 @@ impl Growing {
                 Some(Outgoing::start(bucket, key, Arc::new(again), declared, appender.written()))
             }
         };
-        Ok(Self { appender, staged, outgoing })
+        Ok(Self { appender, staged, taken, outgoing })
     }
 }
 
 /// A file of so many bytes is written in one piece: there is nothing to be gained.
 const WRITTEN_AT_ONCE: u64 = BATCH as u64;
 
-/// Takes room on the disk, of which nothing shows.
-fn take_room(file: &File, bytes: u64) -> Result<()> {
+/// Takes room on the disk, of which nothing shows; returns how much.
+fn take_room(file: &File, bytes: u64) -> Result<u64> {
     match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes) {
         // Not every file system can.
-        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Ok(()) => Ok(bytes),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(0),
         Err(error) => Err(error.into()).during("taking room for an upload"),
     }
 }

@@ -137,7 +137,7 @@ async fn who_lost_the_lease_cannot_write() {
     assert!(!fixture.store.renew_lease(&late, None, 99_000).await.unwrap());
     assert!(!fixture.finish(&late).await);
     fixture.store.fail_job(&late, "too late", None, 60_000).await.unwrap();
-    fixture.store.release_job(&late).await.unwrap();
+    fixture.store.release_job(&late, 0).await.unwrap();
     let running = fixture.store.jobs().await.unwrap();
     assert_eq!((running[0].state, running[0].token, running[0].failed_attempts), (JobState::Running, 2, 0));
     assert_eq!(fixture.folders().await, (vec![], 0), "nothing of it remains");
@@ -181,8 +181,9 @@ async fn failures_and_lost_leases_are_capped_apart() {
 async fn what_can_never_be_made_is_given_up_at_once_and_a_release_is_not_counted() {
     let fixture = fixture().await;
     let job = fixture.claim(1000).await.unwrap();
-    fixture.store.release_job(&job).await.unwrap();
-    let job = fixture.claim(1000).await.unwrap();
+    fixture.store.release_job(&job, 1500).await.unwrap();
+    assert!(fixture.claim(1499).await.is_none());
+    let job = fixture.claim(1500).await.unwrap();
     assert_eq!((job.token, job.failed_attempts, job.lost_leases), (2, 0, 0));
     fixture.store.fail_job(&job, "broken", None, 2000).await.unwrap();
     assert_eq!(fixture.store.jobs().await.unwrap()[0].state, JobState::Dead);

@@ -89,6 +89,7 @@ pub(crate) async fn start_service(settings: &Settings, store: Store) -> anyhow::
         reelhouse_service::Settings {
             limits: settings.bounds.clone(),
             max_staged_bytes: settings.max_staged_bytes,
+            min_free: settings.min_free,
             rate_upload_rpm: settings.rate_upload_rpm,
             rate_upload_rpd: settings.rate_upload_rpd,
             media_url_ttl: settings.media_url_ttl,

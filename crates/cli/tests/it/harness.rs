@@ -119,7 +119,12 @@ impl TestServer {
     }
 
     pub(crate) fn start_in(dir: Folder, settings: &[(&str, &str)]) -> Self {
-        let mut child = reelhouse(dir.path())
+        Self::spawn(reelhouse(dir.path()), dir, settings)
+    }
+
+    /// By a command of one's own.
+    pub(crate) fn spawn(mut reelhouse: Command, dir: Folder, settings: &[(&str, &str)]) -> Self {
+        let mut child = reelhouse
             .arg("serve")
             .env("REELHOUSE_API_KEY", KEY)
             .env("REELHOUSE_LOG", "warn")

@@ -60,12 +60,17 @@ async fn make(
         facts: asset.technical_metadata.unwrap_or_default(),
     };
     let details = match job.kind {
-        JobKind::Hls => hls::make(service, &input, folder, progress).await?,
-        JobKind::Thumbnail => thumbnail::make(service, &input, folder).await?,
-        JobKind::Storyboard => storyboard::make(service, &input, folder).await?,
-        JobKind::Import | JobKind::Examine | JobKind::Index => String::new(),
+        JobKind::Hls => hls::make(service, &input, folder, progress).await,
+        JobKind::Thumbnail => thumbnail::make(service, &input, folder).await,
+        JobKind::Storyboard => storyboard::make(service, &input, folder).await,
+        JobKind::Import | JobKind::Examine | JobKind::Index => Ok(String::new()),
     };
-    Ok(Done::Made { attempt, details })
+    match details {
+        Ok(details) => Ok(Done::Made { attempt, details }),
+        // Programs do not say why they could not write; what the attempt took is still there.
+        Err(JobError::Retry(error)) if service.disk.is_low() => Err(JobError::NoRoom(error)),
+        Err(error) => Err(error),
+    }
 }
 
 impl From<reelhouse_media::Error> for JobError {
@@ -89,6 +94,8 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, JobError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|stopped| JobError::Retry(stopped.to_string()))?
-        .map_err(|error| JobError::Retry(error.to_string()))
+    done.map_err(|stopped| JobError::Retry(stopped.to_string()))?.map_err(|error| {
+        let says = error.to_string();
+        if reelhouse_store::is_full(&error) { JobError::NoRoom(says) } else { JobError::Retry(says) }
+    })
 }
