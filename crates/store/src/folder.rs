@@ -37,7 +37,8 @@ impl Folder {
             }
             sync_folder(&tree)?;
         }
-        Ok(())
+        // The trees' own names.
+        sync_folder(&self.root)
     }
 
     pub(crate) fn path(&self, key: &BlobKey) -> PathBuf {
