@@ -1,6 +1,6 @@
 # `make run` shows it working, `make test` proves it. Both install what they need.
 
-.PHONY: run test lint unit test-postgres conformance build page playback ffmpeg bench-list bench-probe
+.PHONY: run test lint unit test-postgres test-cluster conformance build page playback ffmpeg bench-list bench-probe
 
 run: ffmpeg web/dist/page/index.html
 	@scripts/install.sh curl=curl
@@ -8,7 +8,7 @@ run: ffmpeg web/dist/page/index.html
 	@scripts/run.sh
 
 # What CI runs.
-test: lint unit conformance playback page
+test: lint unit conformance chaos-some playback page power-loss-some
 
 lint: ffmpeg web/dist/page/index.html
 	cargo fmt --all --check
@@ -21,15 +21,36 @@ unit: ffmpeg web/dist/page/index.html
 	cargo nextest run --locked --workspace
 	cargo test --locked --workspace --doc --quiet
 	scripts/with-postgres.sh cargo nextest run --locked -p reelhouse-store -p reelhouse-cli -E '$(TELLING)'
+	scripts/with-postgres.sh scripts/with-seaweedfs.sh cargo nextest run --locked -p reelhouse-bucket -p reelhouse-store -p reelhouse-cli \
+		-E '$(ABOUT_BLOBS)' --run-ignored all
 
 POSTGRES = psql=postgresql-client path:/usr/lib/postgresql/*/bin/initdb=postgresql
 # What a database can get wrong: the store's own tests, and those of the server that are about rows.
 TELLING = test(/^(accounts|chunks|crash|doctor|errors|indexed_assets|indexes|list|process|user_metadata|webhooks)::/) | package(reelhouse-store)
 
-# All of them on Postgres.
+# What a bucket can get wrong: the client of one, and those tests of the server that are about bytes.
+ABOUT_BLOBS = test(/^(chunks|content|crash|derive|doctor|hangup|imports|media|upload)::/) | package(reelhouse-store) | package(reelhouse-bucket)
+
+# All of them on Postgres, and on Postgres with a bucket (SeaweedFS).
+test-cluster: test-postgres
+	scripts/with-seaweedfs.sh cargo nextest run --locked -p reelhouse-bucket --run-ignored all
+	scripts/with-postgres.sh scripts/with-seaweedfs.sh cargo nextest run --locked -p reelhouse-store -p reelhouse-cli
+	cd conformance && ../scripts/with-seaweedfs.sh node --test assets.test.mjs multipart.test.mjs
 test-postgres: ffmpeg build
 	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples $(POSTGRES)
 	scripts/with-postgres.sh cargo nextest run --locked -p reelhouse-store -p reelhouse-cli
+
+# Everything fails at some time, and no promise is broken: ten seeds, two minutes and more each. Some of it is in `make test`.
+CHAOS = scripts/with-postgres.sh scripts/with-seaweedfs.sh python3 chaos/run.py
+SEEDS = 1 2 3 4 5 6 7 8 9 10
+chaos: ffmpeg build
+	@scripts/install.sh $(POSTGRES)
+	@for seed in $(SEEDS); do $(CHAOS) $$seed 120 || exit 1; done
+
+chaos-some: ffmpeg build
+	@scripts/install.sh $(POSTGRES)
+	$(CHAOS) 1 60
+.PHONY: chaos chaos-some
 
 # The official SDKs, unmodified, against the real server; writes the table of docs/compatibility.md, method by method.
 conformance: ffmpeg build
@@ -91,6 +112,17 @@ bench-hostile:
 	cargo build --release --locked
 	python3 bench/hostile.py
 .PHONY: fuzz deny odd-files bench-hostile
+
+# What power loss may leave of a recorded run, opened by the server, state by state; beside the peers.
+power-loss: build bench-peers
+	@scripts/install.sh strace=strace
+	python3 bench/power/run.py --peers
+
+# Some of these states, of Reelhouse alone.
+power-loss-some: build
+	@scripts/install.sh strace=strace
+	python3 bench/power/run.py --states 40
+.PHONY: power-loss power-loss-some
 
 # Everything beside its peers; writes docs/benchmarks.md. The peers are installed below target/.
 bench: bench-peers

@@ -141,6 +141,6 @@ def write(results):
                    for name, row in section["rows"].items()]),
             "A thumbnail is the best of eight keyframes; ffmpegthumbnailer takes one frame at 10 %.\n"]))
     # Written by hand: `make bench-probe`, `make bench-list`, and what the profiles say.
-    parts += [(DOCS / f"bench/{page}.md").read_text() for page in ("profiles", "probe", "search") if (DOCS / f"bench/{page}.md").exists()]
+    parts += [(DOCS / f"bench/{page}.md").read_text() for page in ("profiles", "probe", "list") if (DOCS / f"bench/{page}.md").exists()]
     head = HEAD.format(machine=results["machine"])
     (DOCS / "benchmarks.md").write_text("\n".join([head, VERDICTS.format(rows="\n".join(verdicts)), *parts]))

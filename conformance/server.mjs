@@ -2,11 +2,20 @@
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+// In the bucket of the whole run, where there is one, a prefix for each server.
+const bucket = (dir) =>
+  process.env.REELHOUSE_TEST_BLOBS
+    ? {
+        REELHOUSE_BLOB_URL: `${process.env.REELHOUSE_TEST_BLOBS}/${basename(dir).toLowerCase()}`,
+        ...Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith("AWS_"))),
+      }
+    : {};
+
 export const apiKey = "a-key-for-conformance";
 
 /** A server on a free port, over a new folder. `stop()` ends it and removes the folder. */
@@ -19,6 +28,7 @@ export async function startServer(settings = {}) {
       REELHOUSE_DATA_DIR: join(dir, "data"),
       REELHOUSE_API_KEY: apiKey,
       REELHOUSE_LOG: "warn",
+      ...bucket(dir),
       ...settings,
     },
     cwd: dir,

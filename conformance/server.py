@@ -20,6 +20,14 @@ def make(path, *arguments):
     return path
 
 
+def bucket(folder):
+    """In the bucket of the whole run, where there is one, a prefix for each server."""
+    if "REELHOUSE_TEST_BLOBS" not in os.environ:
+        return {}
+    aws = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    return {"REELHOUSE_BLOB_URL": f"{os.environ['REELHOUSE_TEST_BLOBS']}/{folder.name.lower()}", **aws}
+
+
 class WithServer(unittest.TestCase):
     """A server on a free port over a new folder, and the SDK's client for it."""
 
@@ -33,7 +41,7 @@ class WithServer(unittest.TestCase):
             [ROOT / "target/debug/reelhouse", "serve"],
             env={"PATH": os.environ["PATH"], "REELHOUSE_LISTEN": "127.0.0.1:0",
                  "REELHOUSE_DATA_DIR": str(folder / "data"), "REELHOUSE_API_KEY": KEY, "REELHOUSE_LOG": "warn",
-                 **cls.settings},
+                 **bucket(folder), **cls.settings},
             cwd=folder, stdout=subprocess.PIPE, text=True)
         cls.url = cls.server.stdout.readline().strip()
         cls.notes = Notes(TwelveLabs(api_key=KEY, base_url=f"{cls.url}/v1.3"))

@@ -408,6 +408,15 @@ faults! {
     /// Shutting down, or something it stands on is away.
     Unavailable => "service_unavailable", "The server cannot take this request right now. Please try again.";
 
+    /// The disk is low: what would fill it is not taken. A create fails as its file, since SDKs cannot read a 5xx there.
+    NoRoom => "service_unavailable", "The server has no room for this right now. Please try again later.";
+
+    /// `/readyz`, when uploads cannot be taken.
+    NotReady {
+        /// `database` or `disk`.
+        what: &'static str,
+    } => "service_unavailable", "Uploads cannot be taken right now: {what}.";
+
     /// Our fault. The log has the cause, under the request id.
     Internal => "internal_error", "Internal server error.";
 }

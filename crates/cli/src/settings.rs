@@ -10,8 +10,11 @@ use figment::{
 };
 use reelhouse_fetch::Allow;
 use reelhouse_media::{Jail, hls::CopyCodec};
-use reelhouse_service::{ApiKey, HlsSettings, ImportSettings, Limits, LimitsProfile, WebhookSettings};
-use reelhouse_store::Database;
+use reelhouse_server::Delivery;
+use reelhouse_service::{
+    ApiKey, HlsSettings, ImportSettings, Limits, LimitsProfile, MinFree, WebhookSettings,
+};
+use reelhouse_store::{BlobStore, Database, Homes};
 use serde::{Deserialize, Serialize};
 
 /// Read when it is there and no `--config` names another.
@@ -69,6 +72,18 @@ settings! {
     database_url: String = String::new(),
     ["REELHOUSE_DATABASE_URL", "URL", default: "SQLite in the data folder"];
 
+    "Where originals and what is made of them are kept: s3://BUCKET/PREFIX, with the usual AWS_* variables, or nothing for the data folder"
+    blob_url: String = String::new(),
+    ["REELHOUSE_BLOB_URL", "URL", default: "the data folder"];
+
+    "The most bytes of originals in a bucket that are kept in the data folder, too, for the jobs that read them"
+    cache_bytes: u64 = 10 << 30,
+    ["REELHOUSE_CACHE_BYTES", "BYTES", default: "10737418240, 10 GiB"];
+
+    "How files in a bucket are handed out: `proxy` (through us) or `redirect` (by URLs of the bucket, where a whole file is asked for)"
+    delivery: Delivery = Delivery::default(),
+    ["REELHOUSE_DELIVERY", "HOW", default: "proxy"];
+
     "Address and port of a listener of its own for /metrics, without a key; of `worker`, too"
     metrics_listen: String = String::new(),
     ["REELHOUSE_METRICS_LISTEN", "HOST:PORT", default: "none; the main listener has /metrics, for keys of `default`"];
@@ -105,6 +120,10 @@ settings! {
     "The most bytes all running uploads together may take in staging; further uploads wait their turn"
     max_staged_bytes: u64 = 16 << 30,
     ["REELHOUSE_MAX_STAGED_BYTES", "BYTES", default: "17179869184, 16 GiB"];
+
+    "Bytes of the data folder's disk that stay free: below it uploads are refused and jobs wait; 0 for no bound"
+    min_free: MinFree = MinFree::Auto,
+    ["REELHOUSE_MIN_FREE", "BYTES", default: "the smaller of 1 GiB and 2 % of the disk"];
 
     "Bytes a second, over a minute, below which the body of a request or an answer is cut; 0 for no floor"
     client_min_rate: u64 = 4000,
@@ -209,12 +228,15 @@ pub(crate) struct FolderArgs {
     /// The server's database, if it is not SQLite in the data folder
     #[arg(long, env = "REELHOUSE_DATABASE_URL", value_name = "URL", hide_env_values = true, global = true)]
     database_url: Option<String>,
+    /// The server's bucket, if its blobs are not in the data folder
+    #[arg(long, env = "REELHOUSE_BLOB_URL", value_name = "URL", hide_env_values = true, global = true)]
+    blob_url: Option<String>,
 }
 
 impl FolderArgs {
     pub(crate) fn load(self) -> anyhow::Result<Settings> {
-        let Self { config, data_dir, database_url } = self;
-        SettingsArgs { config, data_dir, database_url, ..SettingsArgs::default() }.load()
+        let Self { config, data_dir, database_url, blob_url } = self;
+        SettingsArgs { config, data_dir, database_url, blob_url, ..SettingsArgs::default() }.load()
     }
 }
 
@@ -272,6 +294,12 @@ impl Settings {
     /// The configured key, if there is one.
     pub(crate) fn configured_key(&self) -> Option<ApiKey> {
         Some(&self.api_key).filter(|key| !key.is_empty()).map(ApiKey::new)
+    }
+
+    /// Where rows and blobs are kept.
+    pub(crate) fn homes(&self) -> anyhow::Result<Homes> {
+        let blobs = BlobStore::parse(&self.blob_url, self.cache_bytes)?;
+        Ok(Homes { database: self.database()?, blobs })
     }
 
     /// Where rows are kept.

@@ -8,7 +8,6 @@ use crate::{
     Config, Error, Fetched, PublicUrl, Resolve, Resume, SetupError,
     guard::{Guard, Refused},
     resolve::{Guarded, System},
-    tls,
 };
 
 const USER_AGENT: &str = concat!("Reelhouse/", env!("CARGO_PKG_VERSION"));
@@ -39,7 +38,7 @@ impl Fetcher {
         let guard = Arc::new(Guard::new(&config.allow, config.allow_setting));
         let resolver = Guarded { resolver, guard: config.proxy.is_none().then(|| guard.clone()) };
         let mut client = Client::builder()
-            .tls_backend_preconfigured(tls::config()?)
+            .tls_backend_preconfigured(reelhouse_tls::config()?)
             .dns_resolver(resolver)
             .connect_timeout(config.connect_timeout)
             .pool_max_idle_per_host(0)

@@ -25,7 +25,6 @@ mod post;
 mod public_url;
 mod resolve;
 mod resume;
-mod tls;
 mod trusted;
 mod validator;
 

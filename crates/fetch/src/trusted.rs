@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use reqwest::{Client, redirect, retry};
 
-use crate::{Error, SetupError, fetcher::not_answered, tls};
+use crate::{Error, SetupError, fetcher::not_answered};
 
 /// Sends to where the operator says: nothing is judged, and nothing followed.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ impl Trusted {
     #[expect(clippy::disallowed_methods, reason = "this is the crate that dials out")]
     pub fn new(timeout: Duration) -> Result<Self, SetupError> {
         let client = Client::builder()
-            .tls_backend_preconfigured(tls::config()?)
+            .tls_backend_preconfigured(reelhouse_tls::config()?)
             .timeout(timeout)
             .http1_only()
             .redirect(redirect::Policy::none())

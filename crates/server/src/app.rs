@@ -8,7 +8,9 @@ use tower_http::{
 };
 
 use crate::{
-    Timeouts, drain,
+    Timeouts,
+    deliver::Delivery,
+    drain,
     error::{self, Error},
     routes, trace,
 };
@@ -20,18 +22,25 @@ pub struct App {
     pub(crate) timeouts: Timeouts,
     /// The most connections of one address; 0 leaves it to what is free.
     pub(crate) connections_per_address: u32,
+    pub(crate) delivery: Delivery,
 }
 
 impl App {
     /// The HTTP face of a service.
     pub fn new(service: Service, timeouts: Timeouts) -> Self {
-        Self { service, timeouts, connections_per_address: 0 }
+        Self { service, timeouts, connections_per_address: 0, delivery: Delivery::default() }
     }
 
     /// With so many connections at most for one address.
     #[must_use]
     pub fn with_connections_per_address(self, most: u32) -> Self {
         Self { connections_per_address: most, ..self }
+    }
+
+    /// With files in a bucket handed out like this.
+    #[must_use]
+    pub fn with_delivery(self, delivery: Delivery) -> Self {
+        Self { delivery, ..self }
     }
 
     /// What a listener of its own offers.

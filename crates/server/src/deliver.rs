@@ -1,36 +1,58 @@
 //! Contents as answers: ranges, conditions, caching, and types that do no harm. The one way out for bytes.
 
-use std::{
-    collections::VecDeque,
-    fs::File,
-    io::{self, IoSliceMut},
-    ops::Range,
-    os::unix::fs::FileExt,
-};
+use std::{ops::Range, time::Duration};
 
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     response::{IntoResponse, Response},
 };
-use bytes::BytesMut;
-use futures_util::{Stream, stream};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use reelhouse_api::Fault;
-use reelhouse_service::{Content, Lifetime, Piece};
-use rustix::io::{ReadWriteFlags, preadv2};
-use tokio::task::spawn_blocking;
+use reelhouse_service::{Content, Lifetime, Piece, Shown};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     content_disposition,
     error::Result,
     range::{self, Wanted},
+    read_pieces::read,
 };
 
-/// Bytes read from the disk at once. The next are read when the client has taken these.
-const READ: u64 = 256 * 1024;
+/// How files in a bucket are handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Delivery {
+    /// Through us.
+    #[default]
+    Proxy,
+    /// By a URL of the bucket, where a whole file is asked for. Segments, which are made of pieces, come through us.
+    Redirect,
+}
 
-/// Answers a GET or HEAD with these headers.
-pub(crate) fn deliver(request: &HeaderMap, content: Content) -> Result<Response> {
+impl std::str::FromStr for Delivery {
+    type Err = &'static str;
+
+    fn from_str(how: &str) -> std::result::Result<Self, Self::Err> {
+        match how {
+            "proxy" => Ok(Self::Proxy),
+            "redirect" => Ok(Self::Redirect),
+            _ => Err("it is `proxy` or `redirect`"),
+        }
+    }
+}
+
+/// How long a URL of the bucket is good, in seconds; for a download that began, as long as it takes.
+const BUCKET_URL: u64 = 60 * 60;
+/// How long a redirect to one may be remembered.
+const REDIRECT: u64 = 10 * 60;
+
+/// Answers a GET or HEAD.
+pub(crate) async fn deliver(
+    delivery: Delivery,
+    method: &Method,
+    request: &HeaderMap,
+    content: Content,
+) -> Result<Response> {
     let size = content.size();
     let Content { pieces, content_type, etag, lifetime, filename } = content;
     let etag = format!("\"{etag}\"");
@@ -60,6 +82,26 @@ pub(crate) fn deliver(request: &HeaderMap, content: Content) -> Result<Response>
     if let Some(filename) = filename {
         let shown = plays_in_place(&content_type) && lifetime != Lifetime::Private;
         headers.insert(header::CONTENT_DISPOSITION, content_disposition::of(&filename, shown));
+    }
+    if let (Delivery::Redirect, &Method::GET, [Piece::Object(object, _)]) =
+        (delivery, method, pieces.as_slice())
+    {
+        let text =
+            |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let shown = Shown {
+            content_type: content_type.into_owned(),
+            content_disposition: text(header::CONTENT_DISPOSITION),
+            cache_control: text(header::CACHE_CONTROL).unwrap_or_default(),
+        };
+        let (url, remembered) = match lifetime {
+            Lifetime::Seconds(left) => (BUCKET_URL.min(left.max(1)), REDIRECT.min(left / 2)),
+            Lifetime::Forever | Lifetime::Private => (BUCKET_URL, REDIRECT),
+        };
+        let location =
+            object.url(&shown, Duration::from_secs(url)).await.map_err(reelhouse_service::Error::from)?;
+        let told =
+            [(header::LOCATION, location), (header::CACHE_CONTROL, format!("private, max-age={remembered}"))];
+        return Ok((StatusCode::TEMPORARY_REDIRECT, told).into_response());
     }
     // Compared strongly (RFC 9110, 13.1.5): a weak tag never matches.
     let still_the_same =
@@ -113,118 +155,12 @@ fn cut(pieces: Vec<Piece>, window: Range<u64>) -> Vec<Piece> {
     within
 }
 
-/// Reads pieces as the client takes them.
-fn read(pieces: Vec<Piece>) -> impl Stream<Item = io::Result<Bytes>> {
-    let reader = Reader { pieces: pieces.into(), buffer: BytesMut::new() };
-    stream::try_unfold(reader, async |mut reader| {
-        let read = reader.next().await;
-        if let Err(error) = &read {
-            tracing::error!(%error, "bytes could not be read on their way out");
-        }
-        Ok(read?.map(|bytes| (bytes, reader)))
-    })
-}
-
-/// Pieces on their way out, many small ones in one batch.
-struct Reader {
-    pieces: VecDeque<Piece>,
-    /// The same memory again and again, once the client has taken what was in it.
-    buffer: BytesMut,
-}
-
-impl Reader {
-    async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        let batch = self.take_batch();
-        let size: u64 = batch.iter().map(Piece::size).sum();
-        if size == 0 {
-            return Ok(None);
-        }
-        self.buffer.resize(usize::try_from(size).map_err(io::Error::other)?, 0);
-        if !fill(&batch, &mut self.buffer, read_if_cached)? {
-            // On a thread that may wait for the disk.
-            let mut buffer = std::mem::take(&mut self.buffer);
-            let filled = spawn_blocking(move || {
-                fill(&batch, &mut buffer, |file, bytes, at| file.read_exact_at(bytes, at).map(|()| true))
-                    .map(|_| buffer)
-            });
-            self.buffer = filled.await.map_err(io::Error::other)??;
-        }
-        Ok(Some(self.buffer.split().freeze()))
-    }
-
-    /// As many pieces as are read at once; the last one in part.
-    fn take_batch(&mut self) -> Vec<Piece> {
-        let (mut batch, mut room) = (Vec::new(), READ);
-        while let Some(piece) = self.pieces.pop_front() {
-            let size = piece.size();
-            if size > room {
-                batch.push(piece.part(0..room));
-                self.pieces.push_front(piece.part(room..size));
-                break;
-            }
-            room -= size;
-            batch.push(piece);
-            if room == 0 {
-                break;
-            }
-        }
-        batch
-    }
-}
-
-/// Fills a buffer that is as long as the batch; false when `read` could not without waiting.
-fn fill(
-    batch: &[Piece],
-    mut buffer: &mut [u8],
-    read: impl Fn(&File, &mut [u8], u64) -> io::Result<bool>,
-) -> io::Result<bool> {
-    for piece in batch {
-        // A batch is far shorter than a usize.
-        let Some((bytes, rest)) = buffer.split_at_mut_checked(piece.size() as usize) else {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        };
-        match piece {
-            Piece::Bytes(from) => bytes.copy_from_slice(from),
-            Piece::File(file, range) => {
-                if !read(file, bytes, range.start)? {
-                    return Ok(false);
-                }
-            }
-        }
-        buffer = rest;
-    }
-    Ok(true)
-}
-
-/// Reads what the system has in memory; false when that is not all.
-fn read_if_cached(file: &File, bytes: &mut [u8], at: u64) -> io::Result<bool> {
-    let wanted = bytes.len();
-    match preadv2(file, &mut [IoSliceMut::new(bytes)], at, ReadWriteFlags::NOWAIT) {
-        Ok(read) => Ok(read == wanted),
-        // Interrupted, not in memory, not known to this file system: who waits will see what is the matter.
-        Err(_) => Ok(false),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use futures_util::StreamExt;
     use proptest::prelude::*;
 
     use super::*;
-
-    /// A file of which a piece is `bytes`.
-    fn in_file(bytes: &[u8]) -> Piece {
-        let file = tempfile::tempfile().unwrap();
-        file.write_all_at(bytes, 7).unwrap();
-        Piece::File(Arc::new(file), 7..7 + bytes.len() as u64)
-    }
-
-    async fn bytes_of(pieces: Vec<Piece>) -> Vec<u8> {
-        read(pieces).map(|read| read.unwrap().to_vec()).collect::<Vec<_>>().await.concat()
-    }
+    use crate::read_pieces::tests::{bytes_of, in_file};
 
     proptest! {
         #[test]
@@ -241,18 +177,5 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             prop_assert_eq!(runtime.block_on(bytes_of(within)), &whole[first..last]);
         }
-    }
-
-    #[tokio::test]
-    async fn many_pieces_and_long_ones_come_in_batches() {
-        let long: Vec<u8> = (0..READ * 2 + 3).map(|n| (n % 251) as u8).collect();
-        let pieces = [in_file(&long), Piece::Bytes(Bytes::from_static(b"between")), in_file(&long[..9])];
-        let batches: Vec<_> = read(pieces.to_vec()).map(|read| read.unwrap().len() as u64).collect().await;
-        assert_eq!(batches, [READ, READ, 3 + 7 + 9]);
-        assert_eq!(bytes_of(pieces.to_vec()).await, [&long[..], b"between", &long[..9]].concat());
-        // A file that became shorter is an error, not a hole.
-        let Piece::File(file, range) = in_file(b"short") else { unreachable!() };
-        let longer = Piece::File(file, range.start..range.end + 1);
-        assert!(read(vec![longer]).collect::<Vec<_>>().await[0].is_err());
     }
 }

@@ -10,6 +10,9 @@ use http::{HeaderValue, StatusCode, header};
 use reelhouse_api::Fault;
 use reelhouse_metrics::metrics;
 
+/// Seconds after which it may be worth to ask again where the disk was full.
+const RETRY_WITHOUT_ROOM: &str = "10";
+
 /// How a request fails.
 #[derive(Debug)]
 pub(crate) struct Error {
@@ -28,7 +31,7 @@ impl Error {
     /// Of a create: contract, section 3; what could not be stored is the file's fault, since SDKs cannot read a 5xx.
     pub(crate) fn of_create(error: reelhouse_service::Error) -> Self {
         match error {
-            reelhouse_service::Error::Store(cause) if cause.is_unavailable() => {
+            reelhouse_service::Error::Store(cause) if cause.is_unavailable() || cause.is_full() => {
                 tracing::error!(%cause, "an upload could not be taken");
                 Fault::FileUnprocessable.into()
             }
@@ -52,6 +55,10 @@ impl From<reelhouse_service::Error> for Error {
             Service::Store(cause) if cause.is_unavailable() => {
                 tracing::error!(%cause, "a request failed");
                 Fault::Unavailable.into()
+            }
+            Service::Store(cause) if cause.is_full() => {
+                tracing::error!(%cause, "a request failed");
+                Fault::NoRoom.into()
             }
             cause @ (Service::Store(_) | Service::Stopped(_) | Service::Imports(_)) => {
                 tracing::error!(%cause, "a request failed");
@@ -121,7 +128,7 @@ pub(crate) fn status(fault: &Fault) -> StatusCode {
         Fault::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         Fault::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
         Fault::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Fault::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Fault::Unavailable | Fault::NoRoom | Fault::NotReady { .. } => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -136,6 +143,7 @@ impl IntoResponse for Error {
             Fault::TooManyRequests { retry_after, .. } => {
                 Some((header::RETRY_AFTER, retry_after.to_string()))
             }
+            Fault::NoRoom => Some((header::RETRY_AFTER, RETRY_WITHOUT_ROOM.to_owned())),
             _ => None,
         };
         if let Some((name, value)) = header

@@ -79,8 +79,8 @@ impl FromRequestParts<App> for MayUpload {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let MayWrite(caller) = patiently(parts, app).await?;
-        let admission =
-            app.service.admit_upload(&caller, parts.headers.contains_key(IDEMPOTENCY_KEY)).await?;
+        let admission = app.service.admit_upload(&caller, parts.headers.contains_key(IDEMPOTENCY_KEY)).await;
+        let admission = admission.map_err(Error::of_create)?;
         Ok(Self { caller, admission })
     }
 }

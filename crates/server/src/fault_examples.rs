@@ -75,6 +75,8 @@ pub(crate) fn examples() -> Vec<Fault> {
         Fault::RangeNotSatisfiable { size: 1_853_871 },
         Fault::RequestTimeout,
         Fault::Unavailable,
+        Fault::NoRoom,
+        Fault::NotReady { what: "disk" },
         Fault::Internal,
     ]
 }

@@ -20,9 +20,11 @@ mod openapi;
 mod paced;
 mod query;
 mod range;
+mod read_pieces;
 mod routes;
 mod seats;
 mod trace;
 
 pub use accept::{Timeouts, serve, serve_metrics};
 pub use app::App;
+pub use deliver::Delivery;

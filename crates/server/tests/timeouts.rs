@@ -12,7 +12,7 @@ use std::{
 use reelhouse_media::{Config, Media};
 use reelhouse_server::{App, Timeouts, serve};
 use reelhouse_service::{ApiKey, Limits, LimitsProfile, Service, Settings, SystemClock};
-use reelhouse_store::{Database, Store};
+use reelhouse_store::{Homes, Store};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -20,11 +20,12 @@ const KEY: &str = "a-key-for-tests-only";
 const SHORT: Duration = Duration::from_millis(200);
 
 async fn start(folder: &std::path::Path, timeouts: Timeouts) -> SocketAddr {
-    let store = Store::open(folder, &Database::Folder, 0).await.unwrap();
+    let store = Store::open(folder, &Homes::default(), 0).await.unwrap();
     let media = Media::start(Config::default()).await.unwrap();
     let settings = Settings {
         limits: Limits::of(LimitsProfile::Permissive),
         max_staged_bytes: 1 << 30,
+        min_free: reelhouse_service::MinFree::Auto,
         rate_upload_rpm: 0,
         rate_upload_rpd: 0,
         media_url_ttl: 0,

@@ -69,7 +69,7 @@ impl Service {
         arrived: Arrived,
         claim: Option<Claim<'_>>,
     ) -> Result<Asset> {
-        let Arrived { bytes, sniffed, method, _share } = arrived;
+        let Arrived { bytes, sniffed, method, _held } = arrived;
         let size = bytes.size();
         // Ours, but the SDKs cannot read a 5xx on a create (contract, section 10).
         let turn = self.look_turns.share(&caller.account, 1).await?;
@@ -83,12 +83,12 @@ impl Service {
             }
         })?;
         drop(turn);
-        let mut asset = self.new_asset(caller, method, filename, new)?;
+        let mut asset = self.new_asset(bytes.asset(), caller, method, filename, new);
         let blake3 = bytes.blake3().to_owned();
         let early = self.make_ready(&mut asset, source, facts, size, blake3).await;
         let answer = as_created(&asset);
         let receipt = claim.as_ref().map(|claim| claim.receipt(&answer));
-        match self.store.publish(bytes, asset, early, receipt).await {
+        match self.store.publish(bytes, asset, early, receipt, self.clock.now_ms()).await {
             Ok(pushed) => {
                 if pushed {
                     self.jobs_pushed();
@@ -124,13 +124,13 @@ impl Service {
     /// The row of an asset whose bytes are not all here yet.
     pub(crate) fn new_asset(
         &self,
+        id: AssetId,
         caller: &Caller,
         method: Method,
         filename: String,
         new: &NewAsset,
-    ) -> Result<AssetRecord> {
-        let id: AssetId = self.next_id()?;
-        Ok(AssetRecord {
+    ) -> AssetRecord {
+        AssetRecord {
             id,
             account: caller.account.clone(),
             method,
@@ -149,7 +149,7 @@ impl Service {
             error: None,
             user_metadata: new.user_metadata.clone().into_row(),
             technical_metadata: None,
-        })
+        }
     }
 
     /// One asset of the caller's.

@@ -1,12 +1,12 @@
 //! Bytes on their way out, and the one place that knows where they come from: an original, a file that was made, or a
 //! segment that exists only as a head and ranges of another file.
 
-use std::{borrow::Cow, fs::File, io, ops::Range, sync::Arc, time::Duration};
+use std::{borrow::Cow, fs::File, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use reelhouse_api::{AssetId, Fault, JobKind, JobState, MediaKind, Status};
 use reelhouse_media::hls;
-use reelhouse_store::{AssetRecord, BlobKey, DerivativeRecord};
+use reelhouse_store::{AssetRecord, BlobKey, ByteSource, DerivativeRecord, Object, Opened};
 use tokio::{task::spawn_blocking, time::Instant};
 
 use crate::{
@@ -38,14 +38,28 @@ pub enum Piece {
     Bytes(Bytes),
     /// Bytes of a file.
     File(Arc<File>, Range<u64>),
+    /// Bytes of an object in a bucket.
+    Object(Object, Range<u64>),
 }
 
 impl Piece {
+    fn of(source: ByteSource, range: Range<u64>) -> Self {
+        match source {
+            ByteSource::File(file) => Self::File(file, range),
+            ByteSource::Object(object) => Self::Object(object, range),
+        }
+    }
+
+    /// All of a blob.
+    fn whole(Opened { source, size }: Opened) -> Vec<Self> {
+        vec![Self::of(source, 0..size)]
+    }
+
     /// Bytes.
     pub fn size(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::File(_, range) => range.end - range.start,
+            Self::File(_, range) | Self::Object(_, range) => range.end - range.start,
         }
     }
 
@@ -58,6 +72,9 @@ impl Piece {
             }
             Self::File(file, range) => {
                 Self::File(file.clone(), range.start + within.start..range.start + within.end)
+            }
+            Self::Object(object, range) => {
+                Self::Object(object.clone(), range.start + within.start..range.start + within.end)
             }
         }
     }
@@ -81,18 +98,6 @@ impl Content {
     }
 }
 
-/// A file whose pieces are handed out.
-struct Opened {
-    file: Arc<File>,
-    size: u64,
-}
-
-impl Opened {
-    fn whole(self) -> Vec<Piece> {
-        vec![Piece::File(self.file, 0..self.size)]
-    }
-}
-
 impl Service {
     /// The original of an asset of the caller's.
     ///
@@ -110,7 +115,7 @@ impl Service {
             let status = asset.status.as_str();
             return Err(Fault::AssetNotReady { asset_id: asset.id.to_string(), status }.into());
         }
-        let Some(opened) = self.open(BlobKey::Original(asset.id)).await? else {
+        let Some(opened) = self.store.blobs().read(&BlobKey::Original(asset.id)).await? else {
             // Deleted meanwhile: then there is none. Else it is lost, and that is not the caller's business to guess.
             return match self.store.asset(&asset.account, asset.id).await? {
                 None => Ok(None),
@@ -118,18 +123,12 @@ impl Service {
             };
         };
         Ok(Some(Content {
-            pieces: opened.whole(),
+            pieces: Piece::whole(opened),
             content_type: asset.file_type.map_or("application/octet-stream".into(), Into::into),
             etag: asset.blake3.unwrap_or_default(),
             lifetime,
             filename: Some(asset.filename),
         }))
-    }
-
-    async fn open(&self, key: BlobKey) -> Result<Option<Opened>> {
-        let Some(file) = self.store.blobs().open_file(&key).await? else { return Ok(None) };
-        let size = file.metadata().map_err(unreadable)?.len();
-        Ok(Some(Opened { file: Arc::new(file), size }))
     }
 
     /// The path of a URL that opens this, below the server's base.
@@ -194,9 +193,9 @@ impl Service {
         let Some((record, THUMBNAIL_FILE)) = self.made(id, JobKind::Thumbnail, path).await? else {
             return Ok(None);
         };
-        let opened = self.open(record.file(THUMBNAIL_FILE)).await?;
+        let opened = self.store.blobs().read(&record.file(THUMBNAIL_FILE)).await?;
         Ok(opened.map(|opened| {
-            made_of(opened.whole(), "image/jpeg", &record.folder, THUMBNAIL_FILE, Lifetime::Forever)
+            made_of(Piece::whole(opened), "image/jpeg", &record.folder, THUMBNAIL_FILE, Lifetime::Forever)
         }))
     }
 
@@ -228,10 +227,11 @@ impl Service {
             tokio::time::sleep(STORYBOARD_STEP).await;
         };
         let name = file.name();
-        let Some(opened) = self.open(record.file(name.clone())).await? else { return Ok(None) };
+        let opened = self.store.blobs().read(&record.file(name.clone())).await?;
+        let Some(opened) = opened else { return Ok(None) };
         let content_type = if file == StoryboardFile::Text { "text/vtt" } else { "image/jpeg" };
         Ok(Some(made_of(
-            opened.whole(),
+            Piece::whole(opened),
             content_type,
             &record.folder,
             &name,
@@ -302,8 +302,9 @@ impl Service {
             HlsSource::Original => BlobKey::Original(record.asset_id),
             HlsSource::Media => record.file(media_file(&variant.name)),
         };
-        let Some(Opened { file, .. }) = self.open(source).await? else { return Ok(None) };
-        let ranges = segment.ranges.into_iter().map(|range| Piece::File(file.clone(), range));
+        let opened = self.store.blobs().read(&source).await?;
+        let Some(Opened { source, .. }) = opened else { return Ok(None) };
+        let ranges = segment.ranges.into_iter().map(|range| Piece::of(source.clone(), range));
         Ok(Some(std::iter::once(Piece::Bytes(segment.head.into())).chain(ranges).collect()))
     }
 
@@ -318,13 +319,10 @@ impl Service {
         if let Some(cached) = self.hls_indices.get(&key) {
             return Ok(Some(cached));
         }
-        let Some(Opened { file, size }) = self.open(record.file(name)).await? else { return Ok(None) };
-        let read = spawn_blocking(move || {
-            let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
-            std::os::unix::fs::FileExt::read_exact_at(&*file, &mut bytes, 0)?;
-            Ok::<_, io::Error>(hls::Index::from_bytes(&bytes))
-        });
-        let Some(index) = read.await?.map_err(unreadable)? else {
+        let bytes = self.store.blobs().read_all(&record.file(name)).await?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        let size = bytes.len() as u64;
+        let Some(index) = spawn_blocking(move || hls::Index::from_bytes(&bytes)).await? else {
             tracing::error!(key, "an index is damaged or of another version and is made anew");
             if let Some(asset) = self.store.asset_of_any(record.asset_id).await? {
                 let now_ms = self.clock.now_ms();
@@ -354,10 +352,6 @@ fn made_of(
         lifetime,
         filename: None,
     }
-}
-
-fn unreadable(source: io::Error) -> Error {
-    reelhouse_store::Error::Io { what: "reading a blob", source }.into()
 }
 
 /// How long it is believed that what was made is still there: players ask for one segment after the other, and each would wait

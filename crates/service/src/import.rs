@@ -269,7 +269,7 @@ impl Service {
         claim: Option<Claim<'_>>,
     ) -> Result<Asset> {
         let filename = filename::choose(new.filename.as_deref(), new.part_filename.as_deref())?;
-        let asset = self.new_asset(caller, Method::Url, filename, new)?;
+        let asset = self.new_asset(self.next_id()?, caller, Method::Url, filename, new);
         let answer = as_created(&asset);
         let receipt = claim.as_ref().map(|claim| claim.receipt(&answer));
         match self.store.begin_import(staged, &asset, import, receipt.as_ref()).await {

@@ -6,6 +6,7 @@
 mod assets;
 mod clock;
 mod content;
+mod disk;
 mod error;
 mod filename;
 #[cfg(any(test, feature = "fuzz"))]
@@ -25,6 +26,7 @@ mod models;
 mod multipart;
 mod quota;
 mod rate;
+mod rate_shares;
 mod room;
 mod service;
 mod signer;
@@ -37,6 +39,7 @@ mod worker;
 pub use assets::{NewAsset, as_created};
 pub use clock::{Clock, SystemClock};
 pub use content::{Content, HLS_MASTER_FILE, Lifetime, Piece};
+pub use disk::MinFree;
 pub use error::{Error, Result};
 pub use idempotency::IdempotencyKey;
 pub use import::ImportSettings;
@@ -57,5 +60,5 @@ pub use reelhouse_fetch::Pace;
 pub use reelhouse_metrics::CONTENT_TYPE as METRICS_TYPE;
 pub use reelhouse_store::{
     ApiKey, AssetQuery, AssetRecord, IndexQuery, IndexRecord, IndexedAssetQuery, IndexedAssetRecord,
-    MetadataFilter, Order, Range, Removal, SortBy,
+    MetadataFilter, Object, ObjectBytes, Order, Range, Removal, Shown, SortBy,
 };

@@ -1,6 +1,6 @@
 //! Uploads in chunks: sessions, URLs that are their own key, and what was reported.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -11,8 +11,8 @@ use reelhouse_api::{
 use reelhouse_store::{ChunkRecord, IncomingChunk, RepeatedChunk, Reported, Slot, UploadSession};
 
 use crate::{
-    Caller, Error, IdempotencyKey, KeptMetadata, MediaScope, NewAsset, Service, error::Result, filename,
-    idempotency::Claim,
+    Caller, Error, IdempotencyKey, KeptMetadata, MediaScope, NewAsset, Service, disk::Promise, error::Result,
+    filename, idempotency::Claim,
 };
 
 /// How long an upload can go on, in milliseconds.
@@ -55,9 +55,12 @@ impl Service {
         let filename = filename::given(&filename)?;
         self.limits.check_size(kind, Method::Multipart, total_size)?;
         self.check_quota(caller, total_size).await?;
+        if self.store.takes_chunks_here() && !self.disk.has_room(total_size) {
+            return Err(Fault::NoRoom.into());
+        }
         let user_metadata = KeptMetadata::of(user_metadata.unwrap_or_default())?;
         let new = NewAsset { enable_hls, enable_thumbnail, user_metadata, ..NewAsset::default() };
-        let asset = self.new_asset(caller, Method::Multipart, filename, &new)?;
+        let asset = self.new_asset(self.next_id()?, caller, Method::Multipart, filename, &new);
         let session = UploadSession {
             id: self.next_id()?,
             asset_id: asset.id,
@@ -65,6 +68,7 @@ impl Service {
             kind,
             total_size,
             chunk_size: chunk_size(total_size),
+            multipart_id: self.store.make_place(asset.id).await?,
             status: UploadStatus::Active,
             created_at: asset.created_at,
             updated_at: asset.created_at,
@@ -74,7 +78,7 @@ impl Service {
         let answer = reelhouse_api::Upload {
             upload_id: session.id,
             asset_id: asset.id,
-            upload_urls: self.sign_chunks(&session, first, base),
+            upload_urls: self.sign_chunks(&session, first, base).await?,
             upload_headers: BTreeMap::new(),
             chunk_size: session.chunk_size,
             total_chunks: session.total_chunks(),
@@ -197,7 +201,7 @@ impl Service {
             upload_id: id,
             start_index: start,
             count: wanted.count,
-            upload_urls: self.sign_chunks(&session, wanted, base),
+            upload_urls: self.sign_chunks(&session, wanted, base).await?,
             generated_at: Timestamp::from_second(now).unwrap_or_default(),
             expires_at: Timestamp::from_second(now.saturating_add(URL_LIFETIME)).unwrap_or_default(),
         })
@@ -232,6 +236,7 @@ impl Service {
             chunks.push((*chunk_index, proof.trim_matches('"')));
         }
         let now_ms = self.clock.now_ms();
+        self.store.look_for_chunks(&session, &chunks, now_ms).await?;
         let (processed, duplicates) = match self.store.report_chunks(&session, &chunks, now_ms).await? {
             Reported::Recorded { processed, duplicates } => (processed, duplicates),
             Reported::Missing(chunk) => return Err(wrong(chunk, "has not arrived; send it again").into()),
@@ -275,7 +280,13 @@ impl Service {
         // The turn ends when nothing can be written any more, also when the client is gone before.
         let (blobs, asset, held) = (self.store.blobs(), session.asset_id, Box::new(turn));
         let bytes = match self.store.slot(&session, index, self.clock.now_ms()).await? {
-            Slot::Empty => blobs.write_incoming(asset, offset, held).await?.map(ChunkBytes::New),
+            Slot::Empty => {
+                let room = self.disk.promise(len)?;
+                blobs
+                    .write_incoming(asset, offset, held)
+                    .await?
+                    .map(|chunk| ChunkBytes::New(chunk, Some(room)))
+            }
             Slot::Received(etag) | Slot::Completed(etag) => {
                 let repeated = blobs.repeat_incoming(asset, offset, held).await?;
                 repeated.map(|chunk| ChunkBytes::Again(chunk, etag))
@@ -318,15 +329,29 @@ impl Service {
         Fault::UploadNotActive { upload_id: session.id.to_string(), status }
     }
 
-    fn sign_chunks(&self, session: &UploadSession, wanted: RequestChunkUrls, base: &str) -> Vec<ChunkUrl> {
+    /// URLs of ours, or of the bucket, so that chunks do not come through us.
+    async fn sign_chunks(
+        &self,
+        session: &UploadSession,
+        wanted: RequestChunkUrls,
+        base: &str,
+    ) -> Result<Vec<ChunkUrl>> {
         let RequestChunkUrls { start, count } = wanted;
         let end = self.now_seconds().saturating_add(URL_LIFETIME);
-        let url = |chunk_index| {
-            let token = self.signer.token(&chunk_key(session.id, chunk_index), end.unsigned_abs());
-            let url = format!("{base}{}", paths::chunk(session.id, chunk_index, &token));
-            ChunkUrl { chunk_index, url, expires_at: Timestamp::from_second(end).unwrap_or_default() }
-        };
-        (start..start + count).map(url).collect()
+        let lifetime = Duration::from_secs(URL_LIFETIME.unsigned_abs());
+        let mut urls = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
+        for chunk_index in start..start + count {
+            let url = match self.store.url_of_chunk(session, chunk_index, lifetime).await? {
+                Some(url) => url,
+                None => {
+                    let token = self.signer.token(&chunk_key(session.id, chunk_index), end.unsigned_abs());
+                    format!("{base}{}", paths::chunk(session.id, chunk_index, &token))
+                }
+            };
+            let expires_at = Timestamp::from_second(end).unwrap_or_default();
+            urls.push(ChunkUrl { chunk_index, url, expires_at });
+        }
+        Ok(urls)
     }
 }
 
@@ -348,8 +373,8 @@ pub struct ChunkUpload {
 
 #[derive(Debug)]
 enum ChunkBytes {
-    /// Nothing is there.
-    New(IncomingChunk),
+    /// Nothing is there, or what will be written over, which takes no more room.
+    New(IncomingChunk, Option<Promise>),
     /// This ETag is there. While the bytes are the same it stays, so that sending a chunk twice disturbs nothing.
     Again(RepeatedChunk, String),
     /// A write failed.
@@ -367,7 +392,13 @@ impl ChunkUpload {
             return Err(wrong_size(self.index, self.len, format!("more than {}", self.len)).into());
         }
         let same = match &mut self.bytes {
-            ChunkBytes::New(chunk) => return Ok(chunk.push(bytes).await?),
+            ChunkBytes::New(chunk, room) => {
+                chunk.push(bytes).await?;
+                if let Some(room) = room {
+                    room.keep(self.arrived);
+                }
+                return Ok(());
+            }
             ChunkBytes::Again(chunk, _) => chunk.push(bytes).await?,
             ChunkBytes::Broken => false,
         };
@@ -383,7 +414,7 @@ impl ChunkUpload {
             Slot::Empty | Slot::Received(_) => {}
         }
         if let ChunkBytes::Again(chunk, _) = std::mem::replace(&mut self.bytes, ChunkBytes::Broken) {
-            self.bytes = ChunkBytes::New(chunk.rewrite().await?);
+            self.bytes = ChunkBytes::New(chunk.rewrite().await?, None);
         }
         Ok(())
     }
@@ -404,7 +435,7 @@ impl ChunkUpload {
         let Self { service, session, index, bytes, .. } = self;
         let chunk = match bytes {
             ChunkBytes::Again(_, etag) => return Ok(etag),
-            ChunkBytes::New(chunk) => chunk,
+            ChunkBytes::New(chunk, _) => chunk,
             ChunkBytes::Broken => return Err(service.closed(session.id).await),
         };
         let etag = chunk.seal().await?.chars().take(ETAG).collect::<String>();

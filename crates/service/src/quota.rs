@@ -13,7 +13,7 @@ impl Service {
     /// [`Fault::TooManyRequests`] when the wait would be too long, [`Fault::UsageLimitExceeded`] when the account's
     /// quota is reached already.
     pub async fn admit_upload(&self, caller: &Caller, keyed: bool) -> Result<Option<Admission>> {
-        let admission = self.upload_rates.admit(&caller.account).await?;
+        let admission = self.await_turn(&caller.account).await?;
         // Whoever asks again for an answer is told it, also at the quota.
         if !keyed {
             self.check_quota(caller, 1).await?;
@@ -42,9 +42,11 @@ impl Service {
 
     /// Why the store found no room in the account's quota for `bytes` more.
     pub(crate) async fn quota_fault(&self, account: &str, bytes: u64) -> Result<Fault> {
+        let arriving = self.store.arriving_bytes(account).await?;
         let account = self.store.account(account).await?;
+        let reached = account.and_then(|account| reached(&account, bytes.saturating_add(arriving)));
         // Room again already: asking once more would succeed.
-        Ok(account.and_then(|account| reached(&account, bytes)).unwrap_or(Fault::FileUnprocessable))
+        Ok(reached.unwrap_or(Fault::FileUnprocessable))
     }
 }
 

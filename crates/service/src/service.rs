@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use quick_cache::{Weighter, sync::Cache};
-use reelhouse_api::{AssetId, IdMaker, JobKind, NewId, UploadId};
+use reelhouse_api::{AssetId, Fault, IdMaker, JobKind, NewId, UploadId};
 use reelhouse_media::{Media, hls};
 use reelhouse_store::{DerivativeRecord, Store};
 use tokio::{sync::Semaphore, time::Instant};
@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     Clock, Limits,
+    disk::{Disk, MinFree},
     error::Result,
     import::{ImportSettings, Imports},
     jobs::HlsSettings,
@@ -28,6 +29,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The most bytes all uploads together may hold in staging; further uploads wait their turn.
     pub max_staged_bytes: u64,
+    /// How much of the disk stays free.
+    pub min_free: MinFree,
     /// The most uploads an account may begin in a minute; 0 for no bound.
     pub rate_upload_rpm: u32,
     /// The most uploads an account may begin in a day; 0 for no bound.
@@ -51,6 +54,7 @@ pub struct Service {
     pub(crate) media: Media,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) disk: Arc<Disk>,
     /// Bytes in staging.
     pub(crate) staging_room: Room,
     /// Files that are looked at while their request waits.
@@ -128,8 +132,10 @@ impl Service {
     ) -> Result<Self> {
         let signer = Signer::new(&store.secret("media_urls").await?);
         let looks = media.probes() as u64;
+        let store = Arc::new(store);
         Ok(Self {
-            store: Arc::new(store),
+            disk: Arc::new(Disk::new(Arc::clone(&store), settings.min_free)),
+            store,
             media,
             clock,
             limits: Arc::new(settings.limits),
@@ -173,12 +179,22 @@ impl Service {
         self.tasks.wait().await;
     }
 
-    /// Whether uploads can be taken: the store answers.
+    /// Whether uploads can be taken: the database answers, the bucket does, and the disk has room.
     ///
     /// # Errors
-    /// What the store said.
+    /// [`Fault::NotReady`] names what does not.
     pub async fn ready(&self) -> Result<()> {
-        Ok(self.store.ping().await?)
+        let (rows, blobs) = tokio::join!(self.store.ping(), self.store.ping_blobs());
+        for (answered, what) in [(rows, "database"), (blobs, "bucket")] {
+            if let Err(error) = answered {
+                tracing::error!(%error, "not ready");
+                return Err(Fault::NotReady { what }.into());
+            }
+        }
+        if self.disk.is_low() {
+            return Err(Fault::NotReady { what: "disk" }.into());
+        }
+        Ok(())
     }
 
     /// Base of every URL handed out, if it is configured.

@@ -7,7 +7,14 @@ use reelhouse_metrics::metrics;
 use reelhouse_store::{Sealed, StagingFile};
 use tokio::time::Instant;
 
-use crate::{Caller, Limits, Service, error::Result, judge::not_media, metrics::waited, room::Share};
+use crate::{
+    Caller, Limits, Service,
+    disk::{NoRoom, Promise},
+    error::Result,
+    judge::not_media,
+    metrics::waited,
+    room::Share,
+};
 
 /// Bytes above the largest file that an upload reserves: a form's other parts and delimiters.
 const FORM_OVERHEAD: u64 = 1 << 20;
@@ -48,7 +55,7 @@ impl Drop for InFlight {
 enum State {
     Arriving {
         file: StagingFile,
-        share: Share,
+        held: Held,
     },
     /// Over its cap: the fault is named once the size is known.
     TooLarge(MediaKind),
@@ -61,7 +68,14 @@ pub(crate) struct Arrived {
     pub(crate) method: Method,
     pub(crate) bytes: Sealed,
     pub(crate) sniffed: Sniffed,
-    pub(crate) _share: Share,
+    pub(crate) _held: Held,
+}
+
+/// Room that an upload has as long as it takes any.
+#[derive(Debug)]
+pub(crate) struct Held {
+    _share: Share,
+    room: Promise,
 }
 
 impl Service {
@@ -77,7 +91,12 @@ impl Service {
     /// Begins to take what a URL leads to, as far as a request waits for it. `total` is in bytes, where the origin says it.
     pub(crate) async fn begin_import(&self, caller: &Caller, total: Option<u64>) -> Result<Upload> {
         let most = self.imports.settings.request_bytes + FORM_OVERHEAD;
-        self.stage(caller, Method::Url, total, most).await
+        let upload = self.stage(caller, Method::Url, total, most).await?;
+        // What does not fit into the request must fit, too.
+        match total.is_none_or(|total| total <= most || self.disk.has_room(total - most)) {
+            true => Ok(upload),
+            false => Ok(Upload { state: State::Refused(Fault::FileUnprocessable), ..upload }),
+        }
     }
 
     async fn stage(
@@ -91,7 +110,13 @@ impl Service {
         let begun = Instant::now();
         let share = self.staging_room.share(&caller.account, declared.unwrap_or(most)).await?;
         waited("room", begun);
-        let state = State::Arriving { file: self.store.blobs().stage(declared), share };
+        let state = match self.disk.promise(declared.unwrap_or(0)) {
+            Ok(room) => State::Arriving {
+                file: self.store.blobs().stage(self.next_id()?, declared),
+                held: Held { _share: share, room },
+            },
+            Err(NoRoom) => State::Refused(Fault::FileUnprocessable),
+        };
         let limits = self.limits.clone();
         Ok(Upload {
             method,
@@ -116,10 +141,14 @@ impl Upload {
     pub async fn push(&mut self, bytes: Bytes) {
         self.size += bytes.len() as u64;
         self.look_at(&bytes);
-        if let State::Arriving { file, .. } = &mut self.state
-            && let Err(error) = file.push(&bytes).await
-        {
-            self.state = refused_by_store(&error);
+        let State::Arriving { file, held } = &mut self.state else { return };
+        if let Err(NoRoom) = held.room.reach(self.size) {
+            self.state = State::Refused(Fault::FileUnprocessable);
+            return;
+        }
+        match file.push(&bytes).await {
+            Ok(()) => held.room.keep(file.on_disk()),
+            Err(error) => self.state = refused_by_store(&error),
         }
     }
 
@@ -209,11 +238,11 @@ impl Upload {
             self.decide_kind();
             self.look_at(&Bytes::new());
         }
-        let State::Arriving { file, share } = self.state else { return Err(self.into_fault()) };
+        let State::Arriving { file, held } = self.state else { return Err(self.into_fault()) };
         match file.seal().await {
             Ok(bytes) => {
                 let sniffed = self.sniffed.unwrap_or(Sniffed::Unknown);
-                Ok(Arrived { method: self.method, bytes, sniffed, _share: share })
+                Ok(Arrived { method: self.method, bytes, sniffed, _held: held })
             }
             Err(error) => {
                 tracing::error!(%error, "an upload could not be stored");

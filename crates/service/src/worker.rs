@@ -8,7 +8,7 @@ use reelhouse_metrics::metrics;
 use reelhouse_store::{AssetRecord, Attempt, EarlyDerivative, JobRecord, Lane};
 use tokio::{
     sync::watch,
-    time::{interval, sleep},
+    time::{interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -25,6 +25,13 @@ const POLL: Duration = Duration::from_secs(1);
 const UPLOADS_REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Longer than any publish or removal takes: what is older was left over.
 const LEFT_OVER: Duration = Duration::from_secs(15 * 60);
+/// How long a job waits that stopped because there was no room.
+const NO_ROOM_PAUSE: Duration = Duration::from_secs(10);
+/// How often is seen whether there still is room for a job.
+const LOOK_AT_DISK: Duration = Duration::from_secs(1);
+/// How long an upload to a bucket may take before it is given up, if no session knows it; and how often such are looked for.
+const PARTS: Duration = Duration::from_secs(24 * 60 * 60);
+const PARTS_LOOK: Duration = Duration::from_secs(60 * 60);
 /// Before the second attempt; doubled before each further one.
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -55,11 +62,14 @@ pub(crate) enum JobError {
     /// It will always be so.
     #[error("{0}")]
     Fail(String),
+    /// The disk was full: another attempt may succeed, and this one does not count.
+    #[error("no room on the disk: {0}")]
+    NoRoom(String),
 }
 
 impl From<reelhouse_store::Error> for JobError {
     fn from(error: reelhouse_store::Error) -> Self {
-        Self::Retry(error.to_string())
+        if error.is_full() { Self::NoRoom(error.to_string()) } else { Self::Retry(error.to_string()) }
     }
 }
 
@@ -100,7 +110,13 @@ impl Service {
         // Imports take no core: whoever leaves jobs to others leaves these to them, too.
         let importers = if workers == 0 { 0 } else { settings.imports.max(1) as usize };
         let importers = join_all((workers..workers + importers).map(|n| run(imports, n)));
-        tokio::join!(sweeper, makers, importers, self.send_webhooks(name, &shutdown));
+        tokio::join!(
+            sweeper,
+            makers,
+            importers,
+            self.send_webhooks(name, &shutdown),
+            self.keep_rates(&shutdown)
+        );
     }
 
     async fn run_worker(&self, lane: Lane, name: String, shutdown: &CancellationToken) {
@@ -124,13 +140,19 @@ impl Service {
         let LaneState { looking, pushed } = self.lanes.of(lane);
         let _looking = looking.lock().await;
         while !shutdown.is_cancelled() {
-            let wait = match self.store.claim_job(lane, name, self.clock.now_ms(), millis(LEASE)).await {
-                Ok(Some(job)) => return Some(job),
-                Ok(None) => self.until_next_job(lane).await,
-                Err(error) => {
+            let claimed = match self.disk.is_low() {
+                true => None,
+                false => Some(self.store.claim_job(lane, name, self.clock.now_ms(), millis(LEASE)).await),
+            };
+            let wait = match claimed {
+                Some(Ok(Some(job))) => return Some(job),
+                Some(Ok(None)) => self.until_next_job(lane).await,
+                Some(Err(error)) => {
                     tracing::error!(%error, "a job could not be claimed");
                     POLL
                 }
+                // What they make has no room.
+                None => POLL,
             };
             tokio::select! {
                 () = shutdown.cancelled() => {}
@@ -157,10 +179,14 @@ impl Service {
 
     /// Leases of workers that died, wherever they were.
     async fn take_back_leases(&self, shutdown: &CancellationToken) {
-        let mut ticks = interval(LEASE / 3);
+        let (mut ticks, mut looks) = (interval(LEASE / 3), interval(PARTS_LOOK));
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
+                _ = looks.tick() => {
+                    self.give_up_old_parts().await;
+                    continue;
+                }
                 _ = ticks.tick() => {}
             }
             match self.store.take_back_leases(self.clock.now_ms(), None).await {
@@ -171,9 +197,22 @@ impl Service {
             if let Err(error) = self.store.take_back_deliveries(self.clock.now_ms(), None).await {
                 tracing::error!(%error, "deliveries could not be taken back");
             }
+            if let Err(error) = self.store.settle_reserve() {
+                tracing::error!(%error, "no room could be kept for when the disk is full");
+            }
             if let Err(error) = self.end_what_is_over().await {
                 tracing::error!(%error, "what is over could not be ended");
             }
+        }
+    }
+
+    async fn give_up_old_parts(&self) {
+        match self.store.give_up_old_parts(self.clock.now_ms().saturating_sub(millis(PARTS))).await {
+            Ok(0) => {}
+            Ok(given_up) => {
+                tracing::warn!(given_up, "uploads to the bucket that nobody went on with were given up")
+            }
+            Err(error) => tracing::error!(%error, "old uploads to the bucket could not be given up"),
         }
     }
 
@@ -208,10 +247,9 @@ impl Service {
                 measured("lost");
                 return;
             }
+            () = self.disk_runs_full() => Err(JobError::NoRoom("the attempt was stopped".to_owned())),
             () = shutdown.cancelled() => {
-                if let Err(error) = self.store.release_job(job).await {
-                    tracing::error!(%error, "a job could not be given back; its lease will end");
-                }
+                self.release(job, job.run_at).await;
                 measured("released");
                 return;
             }
@@ -223,6 +261,7 @@ impl Service {
         measured(match &ended {
             Ok(true) => "done",
             Ok(false) => "lost",
+            Err(JobError::NoRoom(_)) => "released",
             Err(_) => "failed",
         });
         match ended {
@@ -278,7 +317,11 @@ impl Service {
             let until = self.clock.now_ms().saturating_add(millis(LEASE));
             // Copied: a guard kept while the store is waited for would lock out whoever tells the progress.
             let done = f64::from(*progress.borrow());
-            match self.store.renew_lease(job, Some(done), until).await {
+            // A database that says nothing must not keep the attempt at work behind the lease's end.
+            let left = ours_until.saturating_sub(self.clock.now_ms()).max(0).unsigned_abs();
+            let renewed = self.store.renew_lease(job, Some(done), until);
+            let Ok(renewed) = timeout(Duration::from_millis(left), renewed).await else { return };
+            match renewed {
                 Ok(true) => ours_until = until,
                 Ok(false) => return,
                 Err(error) => {
@@ -291,13 +334,32 @@ impl Service {
         }
     }
 
+    /// Returns when so little room is left that what is under way must end.
+    async fn disk_runs_full(&self) {
+        while !self.disk.is_nearly_full() {
+            sleep(LOOK_AT_DISK).await;
+        }
+    }
+
+    /// Gives a job back, uncounted.
+    async fn release(&self, job: &JobRecord, run_at: i64) {
+        if let Err(error) = self.store.release_job(job, run_at).await {
+            tracing::error!(%error, "a job could not be given back; its lease will end");
+        }
+    }
+
     async fn failed(&self, job: &JobRecord, error: &JobError) {
+        if let JobError::NoRoom(_) = error {
+            tracing::warn!(%error, "a job waits");
+            let run_at = self.clock.now_ms().saturating_add(millis(NO_ROOM_PAUSE));
+            return self.release(job, run_at).await;
+        }
         tracing::warn!(%error, attempts = job.failed_attempts + 1, "an attempt failed");
         let retry_at = match error {
             JobError::Retry(_) => {
                 Some(self.clock.now_ms().saturating_add(millis(backoff(job.failed_attempts))))
             }
-            JobError::Fail(_) => None,
+            JobError::Fail(_) | JobError::NoRoom(_) => None,
         };
         if let Err(error) = self.store.fail_job(job, &error.to_string(), retry_at, self.clock.now_ms()).await
         {

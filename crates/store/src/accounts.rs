@@ -293,10 +293,9 @@ async fn add_key(
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "in a test it is the assertion")]
 mod tests {
     use super::*;
-    use crate::Database;
+    use crate::Homes;
 
     /// Does not compile where a type has an `==`: then both implementations fit.
     trait HasNoEquals<A> {
@@ -316,7 +315,7 @@ mod tests {
     #[tokio::test]
     async fn a_key_is_told_by_its_whole_hash() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), &Database::parse("").unwrap(), 0).await.unwrap();
+        let store = Store::open(folder.path(), &Homes::default(), 0).await.unwrap();
         let key = ApiKey::new("a-key");
         let record = store.add_key("a", &key, KeyOrigin::Created, false, 0).await.unwrap();
         let others = ["0", "f"].map(|digit| {
@@ -346,7 +345,7 @@ mod tests {
     #[tokio::test]
     async fn a_keys_text_is_nowhere() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), &Database::parse("").unwrap(), 0).await.unwrap();
+        let store = Store::open(folder.path(), &Homes::default(), 0).await.unwrap();
         let key = ApiKey::generate().unwrap();
         store.add_key("an-account", &key, KeyOrigin::Created, false, 0).await.unwrap();
         store.configure_key("an-account", Some(&key), 0).await.unwrap();

@@ -7,9 +7,12 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 
-use crate::error::{During, Result};
+use crate::{
+    error::{During, Result},
+    outgoing::Written,
+};
 
 /// The most bytes gathered before they go to the disk in one piece. Two such batches (one being written, one being filled) are
 /// all the memory an upload takes.
@@ -50,6 +53,7 @@ pub(crate) struct Appender {
     /// Bytes at which it is written.
     full: usize,
     disk: Disk,
+    written: watch::Sender<Written>,
     _counted: Counted,
 }
 
@@ -74,6 +78,7 @@ pub(crate) struct Writer {
     pub(crate) hasher: Box<blake3::Hasher>,
     offset: u64,
     pub(crate) size: u64,
+    written: watch::Sender<Written>,
     /// Memory of the batch written last.
     spare: Vec<u8>,
 }
@@ -83,6 +88,7 @@ impl Writer {
         self.file.write_all_at(&batch, self.offset + self.size)?;
         self.hasher.update(&batch);
         self.size += batch.len() as u64;
+        self.written.send_replace(Written { bytes: self.size, is_all: false });
         batch.clear();
         self.spare = batch;
         Ok(self)
@@ -103,9 +109,15 @@ impl Appender {
         hasher: Box<blake3::Hasher>,
         size: u64,
     ) -> Self {
-        let writer = Writer { file, held, hasher, offset, size, spare: Vec::new() };
-        let counted = Counted::one();
-        Self { batch: Vec::new(), full: Counted::batch(), disk: Disk::Idle(writer), _counted: counted }
+        let written = watch::Sender::new(Written { bytes: size, is_all: false });
+        let writer = Writer { file, held, hasher, offset, size, written: written.clone(), spare: Vec::new() };
+        let (counted, disk) = (Counted::one(), Disk::Idle(writer));
+        Self { batch: Vec::new(), full: Counted::batch(), disk, written, _counted: counted }
+    }
+
+    /// Tells how much can be read from the file.
+    pub(crate) fn written(&self) -> watch::Receiver<Written> {
+        self.written.subscribe()
     }
 
     /// Takes the next bytes. Waits only when the disk is a whole batch behind.
@@ -178,10 +190,10 @@ impl Appender {
     /// When a write failed, or the file cannot be cut.
     pub(crate) async fn restart(&mut self) -> Result<()> {
         self.batch.clear();
-        let Writer { file, held, spare, .. } = self.writer().await?;
+        let Writer { file, held, spare, written, .. } = self.writer().await?;
         let cut = move || {
             file.set_len(0)?;
-            Ok(Writer { file, held, hasher: Box::default(), offset: 0, size: 0, spare })
+            Ok(Writer { file, held, hasher: Box::default(), offset: 0, size: 0, written, spare })
         };
         self.disk = Disk::Writing(tokio::task::spawn_blocking(cut));
         Ok(())
@@ -193,6 +205,8 @@ impl Appender {
     /// When a write failed.
     pub(crate) async fn finish(mut self) -> Result<Writer> {
         self.write_batch().await?;
-        self.writer().await
+        let writer = self.writer().await?;
+        writer.written.send_replace(Written { bytes: writer.size, is_all: true });
+        Ok(writer)
     }
 }

@@ -6,7 +6,8 @@ use reelhouse_api::{AssetError, AssetId, JobKind};
 use crate::{
     AssetRecord, EarlyDerivative, ImportRecord, JobRecord, Store,
     assets::{self, become_failed, become_ready},
-    blobs::{BlobKey, blocking},
+    blobs::BlobKey,
+    cache::Local,
     early::remove_of_earlier_attempts,
     error::{During, Error, Result},
     idempotency::{self, Receipt},
@@ -34,16 +35,25 @@ impl Store {
         import.received = self.blobs.keep_staged(staged, asset.id).await?;
         let recorded = transaction!(self.db, |tx| {
             idempotency::insert(tx, &asset.account, receipt, asset.created_at).await?;
-            assets::insert(tx, asset).await?;
+            assets::insert(tx, asset, import.total.unwrap_or(0).max(import.received)).await?;
             imports::insert(tx, asset.id, &import).await?;
             jobs::push(tx, asset.id, JobKind::Import, asset.created_at).await
         });
         if recorded.as_ref().is_err_and(Error::is_certain)
-            && let Err(second) = self.blobs.remove(BlobKey::Incoming(asset.id)).await
+            && let Err(second) = self.blobs.remove_incoming(asset.id).await
         {
             tracing::error!(asset = %asset.id, error = %second, "could not take back an import; the next start will");
         }
         recorded
+    }
+
+    /// Where the bytes of an asset can be read that have all arrived. `None` when they are not what was reported: a chunk was sent
+    /// again to the bucket after it.
+    ///
+    /// # Errors
+    /// When the database, the folder or the bucket fails.
+    pub async fn arrived(&self, asset: AssetId) -> Result<Option<Local>> {
+        if self.complete_parts(asset).await? { self.blobs.arrived(asset).await } else { Ok(None) }
     }
 
     /// Makes a whole, flushed incoming file the original of its asset, which is ready from then on, and what was made of it
@@ -75,13 +85,12 @@ impl Store {
             return recorded;
         }
         if let Some((_, folder)) = early {
-            let (blobs, asset) = (self.blobs.clone(), asset.id);
-            blocking(move || blobs.remove_derived(asset, |name| name == folder)).await?;
+            self.blobs.remove_derived(asset.id, move |name| name == folder).await?;
         }
         recorded?;
         // Deleted meanwhile: whoever did may have looked for the file where it no longer was.
         if self.asset_of_any(asset.id).await?.is_none() {
-            self.blobs.remove(BlobKey::Original(asset.id)).await?;
+            self.blobs.remove(&BlobKey::Original(asset.id)).await?;
         }
         Ok(false)
     }
@@ -133,26 +142,15 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn arriving_bytes(&self, account: &str) -> Result<u64> {
-        let bytes: i64 = sqlx::query_scalar(
-            "SELECT CAST(
-                 COALESCE((SELECT SUM(total_size) FROM upload_session JOIN asset ON asset.id = asset_id
-                           WHERE upload_session.account = $1 AND upload_session.status IN ('active', 'completed')
-                             AND asset.status = 'processing'), 0)
-               + COALESCE((SELECT SUM(CASE WHEN total > received THEN total ELSE received END) FROM import
-                           JOIN asset ON asset.id = asset_id WHERE asset.account = $1), 0) AS BIGINT)",
-        )
-        .bind(account)
-        .fetch_one(self.db.readers())
-        .await?;
-        Ok(bytes.unsigned_abs())
+        arriving_bytes(self.db.readers(), account).await
     }
 
     /// Removes the bytes of assets that failed. Their rows stay and say why.
     pub(crate) async fn remove_failed(&self, asset: AssetId) -> Result<()> {
-        self.blobs.remove(BlobKey::Incoming(asset)).await?;
-        self.blobs.remove(BlobKey::Original(asset)).await?;
-        let blobs = self.blobs.clone();
-        blocking(move || blobs.remove_derived(asset, |_| true)).await
+        self.abort_parts(asset).await?;
+        self.blobs.remove_incoming(asset).await?;
+        self.blobs.remove(&BlobKey::Original(asset)).await?;
+        self.blobs.remove_derived(asset, |_| true).await
     }
 
     /// Incoming files whose asset is not arriving. Only for when nothing else runs: a file may be there before its row.
@@ -160,7 +158,7 @@ impl Store {
         for entry in self.blobs.incoming()? {
             match entry {
                 Ok(asset) if self.is_arriving(asset).await? => {}
-                Ok(asset) => self.blobs.remove(BlobKey::Incoming(asset)).await?,
+                Ok(asset) => self.blobs.remove_incoming(asset).await?,
                 Err(path) => {
                     std::fs::remove_file(path).during("removing what does not belong among uploads")?
                 }
@@ -179,4 +177,23 @@ impl Store {
         .await?;
         Ok(arriving.is_some())
     }
+}
+
+/// Bytes that an account's arriving assets will have, as far as it is known.
+pub(crate) async fn arriving_bytes<'c>(
+    database: impl sqlx::Executor<'c, Database = sqlx::Any>,
+    account: &str,
+) -> Result<u64> {
+    let bytes: i64 = sqlx::query_scalar(
+        "SELECT CAST(
+             COALESCE((SELECT SUM(total_size) FROM upload_session JOIN asset ON asset.id = asset_id
+                       WHERE upload_session.account = $1 AND upload_session.status IN ('active', 'completed')
+                         AND asset.status = 'processing'), 0)
+           + COALESCE((SELECT SUM(CASE WHEN total > received THEN total ELSE received END) FROM import
+                       JOIN asset ON asset.id = asset_id WHERE asset.account = $1), 0) AS BIGINT)",
+    )
+    .bind(account)
+    .fetch_one(database)
+    .await?;
+    Ok(bytes.unsigned_abs())
 }

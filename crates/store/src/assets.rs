@@ -9,6 +9,7 @@ use sqlx::AnyConnection;
 
 use crate::{
     Store,
+    arriving::arriving_bytes,
     dialect::{self, or_no_number},
     error::{Error, Result},
     events,
@@ -166,8 +167,9 @@ impl Store {
 }
 
 /// Writes the row of a new asset, makes its name searchable and counts it against the account's quota. One that is ready
-/// is an event: returns whether someone wants to be told.
-pub(crate) async fn insert(tx: &mut AnyConnection, asset: &AssetRecord) -> Result<bool> {
+/// is an event: returns whether someone wants to be told. `announced` is how many bytes it will have, as far as it is known:
+/// with what else is still arriving, they must fit.
+pub(crate) async fn insert(tx: &mut AnyConnection, asset: &AssetRecord, announced: u64) -> Result<bool> {
     let AssetRecord {
         id,
         account,
@@ -217,7 +219,14 @@ pub(crate) async fn insert(tx: &mut AnyConnection, asset: &AssetRecord) -> Resul
     .execute(&mut *tx)
     .await?;
     dialect::index_name(tx, *id, account, &folded).await?;
-    let is_told = count(tx, account, 1, size.unwrap_or(0)).await?;
+    let Counted { is_told, room } = count(tx, account, 1, size.unwrap_or(0)).await?;
+    if let Some(room) = room {
+        let coming = announced.saturating_add(arriving_bytes(&mut *tx, account).await?);
+        let counted = size.unwrap_or(0).unsigned_abs();
+        if coming.saturating_sub(counted) > room {
+            return Err(Error::QuotaReached);
+        }
+    }
     if is_told {
         events::record(tx, account, *id, events::of_new(asset), *created_at).await?;
     }
@@ -230,20 +239,29 @@ pub(crate) fn json<T: Serialize>(asset: AssetId, value: Option<&T>) -> Result<Op
     text.map_err(|_| Error::Corrupt { table: "asset", id: asset.to_string() })
 }
 
-/// Counts what an account holds more, within its quota. Returns whether it has webhooks.
-async fn count(tx: &mut AnyConnection, account: &str, assets: i64, bytes: i64) -> Result<bool> {
-    let webhooks: Option<i64> = sqlx::query_scalar(
+/// An account, when it was counted.
+struct Counted {
+    /// It has webhooks.
+    is_told: bool,
+    /// Bytes that it may hold beside, if it has a quota of them.
+    room: Option<u64>,
+}
+
+/// Counts what an account holds more, within its quota.
+async fn count(tx: &mut AnyConnection, account: &str, assets: i64, bytes: i64) -> Result<Counted> {
+    let counted: Option<(i64, Option<i64>)> = sqlx::query_as(
         "UPDATE account SET asset_count = asset_count + $2, asset_bytes = asset_bytes + $3
          WHERE name = $1 AND (quota_assets IS NULL OR asset_count + $2 <= quota_assets)
                          AND (quota_bytes IS NULL OR asset_bytes + $3 <= quota_bytes)
-         RETURNING webhooks",
+         RETURNING webhooks, quota_bytes - asset_bytes",
     )
     .bind(account)
     .bind(assets)
     .bind(bytes)
     .fetch_optional(tx)
     .await?;
-    webhooks.map(|webhooks| webhooks > 0).ok_or(Error::QuotaReached)
+    let (webhooks, room) = counted.ok_or(Error::QuotaReached)?;
+    Ok(Counted { is_told: webhooks > 0, room: room.map(|room| room.max(0).unsigned_abs()) })
 }
 
 /// What was arriving is here and was looked at: the row says all that is known now, and its bytes count.
@@ -286,7 +304,7 @@ pub(crate) async fn become_ready(tx: &mut AnyConnection, asset: &AssetRecord, no
     .bind(json(*id, technical_metadata.as_ref())?)
     .execute(&mut *tx)
     .await?;
-    if count(tx, account, 0, size.unwrap_or(0)).await? {
+    if count(tx, account, 0, size.unwrap_or(0)).await?.is_told {
         events::record(tx, account, *id, events::of_new(asset), now_ms).await?;
     }
     Ok(())

@@ -1,16 +1,16 @@
-//! The folder of blobs, and the one place that knows where a blob lies.
+//! Originals and what is made of them, wherever they are kept, and the one place that knows where a blob lies.
 
-use std::{
-    fs::{self, File},
-    io,
-    path::{Path, PathBuf},
-};
+use std::{fs::File, io, ops::Range, path::PathBuf, sync::Arc, time::Duration};
 
 use reelhouse_api::AssetId;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use reelhouse_bucket::{Bucket, Location, Shown};
 
 use crate::{
+    cache::{Cache, Local},
     error::{During, Error, Result},
+    folder::Folder,
+    objects::Objects,
+    scratch::Scratch,
     staging::StagingFile,
 };
 
@@ -19,8 +19,6 @@ use crate::{
 pub enum BlobKey {
     /// What was uploaded, byte for byte.
     Original(AssetId),
-    /// What has arrived so far of an asset that is not ready.
-    Incoming(AssetId),
     /// A file of something made of an asset.
     Derived {
         /// The asset.
@@ -32,263 +30,407 @@ pub enum BlobKey {
     },
 }
 
-const ORIGINALS: &str = "originals";
-const DERIVED: &str = "derived";
-const WORK: &str = "work";
-const STAGING: &str = "staging";
-const INCOMING: &str = "incoming";
-/// Random hex digits.
-const STAGING_NAME: usize = 32;
+/// The two kinds of blobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tree {
+    Originals,
+    Derived,
+}
+
+impl Tree {
+    pub(crate) const ALL: [Self; 2] = [Self::Originals, Self::Derived];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Originals => "originals",
+            Self::Derived => "derived",
+        }
+    }
+}
+
 /// The last two digits of an id are random: they spread blobs evenly over 256 folders.
 const SHARD_DIGITS: usize = 2;
 
 impl BlobKey {
-    /// Path below the data folder: `originals/7f/6730…7f`, `derived/7f/6730…7f/hls-…-1/index`.
-    fn path(&self) -> PathBuf {
+    /// Below the data folder or the bucket's prefix: `originals/7f/6730…7f`, `derived/7f/6730…7f/hls-…-1/index`.
+    pub(crate) fn path(&self) -> String {
         match self {
-            Self::Original(asset) => sharded(ORIGINALS, *asset),
-            Self::Incoming(asset) => [INCOMING, &asset.to_string()].iter().collect(),
-            Self::Derived { asset, folder, file } => sharded(DERIVED, *asset).join(folder).join(file),
+            Self::Original(asset) => sharded(Tree::Originals, *asset),
+            Self::Derived { asset, folder, file } => {
+                format!("{}/{folder}/{file}", sharded(Tree::Derived, *asset))
+            }
         }
     }
 }
 
 /// An asset's place in a tree of 256 folders.
-fn sharded(tree: &str, asset: AssetId) -> PathBuf {
+pub(crate) fn sharded(tree: Tree, asset: AssetId) -> String {
     let name = asset.to_string();
-    let shard = name.get(name.len() - SHARD_DIGITS..).unwrap_or_default().to_owned();
-    [tree, &shard, &name].iter().collect()
+    let shard = name.get(name.len() - SHARD_DIGITS..).unwrap_or_default();
+    format!("{}/{shard}/{name}", tree.name())
 }
 
-/// Our own folder store: stage, flush, rename, flush the folder.
+/// Where blobs are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum BlobStore {
+    /// In the data folder.
+    #[default]
+    Folder,
+    /// In a bucket; the data folder keeps copies of originals, of so many bytes in all.
+    Bucket(Location, u64),
+}
+
+impl BlobStore {
+    /// What a setting says: a bucket's URL, or nothing for the data folder. `cache` is in bytes.
+    ///
+    /// # Errors
+    /// When it is anything else.
+    pub fn parse(url: &str, cache: u64) -> Result<Self> {
+        if url.is_empty() {
+            return Ok(Self::Folder);
+        }
+        Ok(Self::Bucket(Location::parse(url, |name| std::env::var(name).ok())?, cache))
+    }
+}
+
+/// All blobs, and the folders in which they become whole. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Blobs {
-    root: PathBuf,
+    pub(crate) scratch: Scratch,
+    pub(crate) home: Home,
+}
+
+/// Where blobs lie.
+#[derive(Debug, Clone)]
+pub(crate) enum Home {
+    Folder(Folder),
+    Bucket(Objects, Cache),
+}
+
+/// A blob, to be read at any place of it.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// Where its bytes are.
+    pub source: ByteSource,
+    /// How many.
+    pub size: u64,
+}
+
+/// Where bytes are.
+#[derive(Debug, Clone)]
+pub enum ByteSource {
+    /// In a file.
+    File(Arc<File>),
+    /// In a bucket.
+    Object(Object),
+}
+
+/// An object of a bucket.
+#[derive(Debug, Clone)]
+pub struct Object {
+    bucket: Bucket,
+    key: Arc<str>,
+}
+
+impl Object {
+    /// Whether two are one.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+
+    /// A part of it, as it comes.
+    ///
+    /// # Errors
+    /// When the store is away, or it is gone.
+    pub async fn read(&self, range: Range<u64>) -> io::Result<reelhouse_bucket::Bytes> {
+        let found = self.bucket.get(&self.key, Some(range)).await.map_err(io::Error::other)?;
+        found.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// A URL from which anybody gets it, for so long.
+    ///
+    /// # Errors
+    /// When there are no credentials.
+    pub async fn url(&self, shown: &Shown, lifetime: Duration) -> Result<String> {
+        Ok(self.bucket.url_of(&self.key, shown, lifetime).await?)
+    }
 }
 
 impl Blobs {
-    /// Makes every folder there will ever be, durably, so that a publish flushes only the one it renames into.
-    pub(crate) fn open(root: &Path) -> Result<Self> {
-        let blobs = Self::attach(root);
-        fs::create_dir_all(blobs.root.join(STAGING)).during("making the staging folder")?;
-        fs::create_dir_all(blobs.root.join(INCOMING)).during("making the folder of what is arriving")?;
-        fs::create_dir_all(blobs.root.join(WORK)).during("making the folder of attempts")?;
-        for tree in [ORIGINALS, DERIVED] {
-            let tree = blobs.root.join(tree);
-            for shard in 0..=u8::MAX {
-                fs::create_dir_all(tree.join(format!("{shard:02x}")))
-                    .during("making the folders of blobs")?;
-            }
-            sync_folder(&tree)?;
+    /// Makes the folders there are to be.
+    pub(crate) fn open(scratch: Scratch, store: &BlobStore) -> Result<Self> {
+        let blobs = Self::attach(scratch, store)?;
+        blobs.scratch.make()?;
+        if let Home::Folder(folder) = &blobs.home {
+            folder.make()?;
         }
-        sync_folder(&blobs.root)?;
         Ok(blobs)
     }
 
-    pub(crate) fn attach(root: &Path) -> Self {
-        // Children are handed absolute paths: they have no business with our working directory.
-        Self { root: std::path::absolute(root).unwrap_or_else(|_| root.to_owned()) }
+    pub(crate) fn attach(scratch: Scratch, store: &BlobStore) -> Result<Self> {
+        let home = match store {
+            BlobStore::Folder => Home::Folder(Folder::at(scratch.root().to_owned())),
+            BlobStore::Bucket(location, cache) => {
+                let objects = Objects::new(Bucket::new(location.clone())?);
+                Home::Bucket(objects, Cache::new(scratch.cache(), *cache))
+            }
+        };
+        Ok(Self { scratch, home })
     }
 
-    /// A new file for bytes that are still arriving, `declared` at the most where that is known. Dropped before it is sealed and
-    /// moved, it is gone.
-    pub fn stage(&self, declared: Option<u64>) -> StagingFile {
-        StagingFile::new(self.clone(), declared)
-    }
-
-    /// Where a file in staging may be made.
-    pub(crate) fn staging_path(&self) -> Result<PathBuf> {
-        let mut name = [0; 16];
-        getrandom::fill(&mut name).map_err(io::Error::other).during("naming a staging file")?;
-        Ok(self.root.join(STAGING).join(format!("{:0STAGING_NAME$x}", u128::from_be_bytes(name))))
+    /// A new file for the bytes of an asset that are still arriving, `declared` at the most where that is known. Dropped before it
+    /// is sealed and moved, it is gone.
+    pub fn stage(&self, asset: AssetId, declared: Option<u64>) -> StagingFile {
+        StagingFile::new(self.clone(), asset, declared)
     }
 
     /// Opens a blob for reading; `None` when it is not there.
     ///
     /// # Errors
-    /// When it is there and cannot be opened.
-    pub async fn open_file(&self, key: &BlobKey) -> Result<Option<File>> {
-        let path = self.path(key);
-        if let Some(file) = open_if_cached(&path) {
-            return Ok(Some(file));
+    /// When it is there and cannot be opened, or nobody can tell.
+    pub async fn read(&self, key: &BlobKey) -> Result<Option<Opened>> {
+        let file = match &self.home {
+            Home::Folder(folder) => folder.open(key).await?,
+            Home::Bucket(objects, cache) => {
+                let copy = match key {
+                    BlobKey::Original(asset) => cache.get(*asset),
+                    BlobKey::Derived { .. } => None,
+                };
+                // Open, it can be read to its end, whatever becomes of its name.
+                match copy.and_then(|copy| File::open(copy.path()).ok()) {
+                    Some(file) => Some(file),
+                    None => {
+                        let Some(size) = objects.size(key).await? else { return Ok(None) };
+                        let object = Object { bucket: objects.bucket.clone(), key: key.object().into() };
+                        return Ok(Some(Opened { source: ByteSource::Object(object), size }));
+                    }
+                }
+            }
+        };
+        let Some(file) = file else { return Ok(None) };
+        let size = file.metadata().during("looking at a blob")?.len();
+        Ok(Some(Opened { source: ByteSource::File(Arc::new(file)), size }))
+    }
+
+    /// The whole of a small blob; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub async fn read_all(&self, key: &BlobKey) -> Result<Option<Vec<u8>>> {
+        let Some(Opened { source, size }) = self.read(key).await? else { return Ok(None) };
+        match source {
+            ByteSource::File(file) => {
+                let read = move || {
+                    let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
+                    let read = std::os::unix::fs::FileExt::read_exact_at(&*file, &mut bytes, 0);
+                    read.during("reading a blob").map(|()| Some(bytes))
+                };
+                blocking(read).await
+            }
+            ByteSource::Object(object) => match object.bucket.get(&object.key, None).await? {
+                Some(found) => Ok(Some(found.all().await?)),
+                None => Ok(None),
+            },
         }
-        blocking(move || match File::open(path) {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(Error::Io { what: "opening a blob", source }),
-        })
-        .await
     }
 
-    /// Moves a flushed file into place and makes the move durable.
-    pub(crate) fn place(&self, staged: &Path, key: BlobKey) -> Result<()> {
-        let target = self.path(&key);
-        fs::rename(staged, &target).during("moving a blob into place")?;
-        sync_parent(&target)
+    /// Reads a blob: how many bytes it has, and their hash in hex; `None` when it is not there.
+    pub(crate) async fn hash(&self, key: &BlobKey) -> Result<Option<(u64, String)>> {
+        let (hasher, size) = match &self.home {
+            Home::Folder(folder) => {
+                let Some(mut file) = folder.open(key).await? else { return Ok(None) };
+                blocking(move || {
+                    let mut hasher = Box::<blake3::Hasher>::default();
+                    let size = io::copy(&mut file, &mut hasher).during("reading a blob")?;
+                    Ok((hasher, size))
+                })
+                .await?
+            }
+            // Not a copy: what counts is what is kept.
+            Home::Bucket(objects, _) => {
+                let Some(mut found) = objects.bucket.get(&key.object(), None).await? else { return Ok(None) };
+                let (mut hasher, mut size) = (Box::<blake3::Hasher>::default(), 0);
+                while let Some(bytes) = found.chunk().await? {
+                    hasher.update(&bytes);
+                    size += bytes.len() as u64;
+                }
+                (hasher, size)
+            }
+        };
+        Ok(Some((size, hasher.finalize().to_hex().to_string())))
     }
 
-    /// Makes it durable that a blob is where it is.
-    pub(crate) fn sync_place(&self, key: &BlobKey) -> Result<()> {
-        sync_parent(&self.path(key))
+    /// An original as a file, for who can read nothing else; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be fetched, or nobody can tell.
+    pub async fn local(&self, asset: AssetId) -> Result<Option<Local>> {
+        let key = BlobKey::Original(asset);
+        match &self.home {
+            Home::Folder(folder) => {
+                let path = folder.path(&key);
+                Ok(path.exists().then(|| Local::at(path)))
+            }
+            Home::Bucket(objects, cache) => {
+                if let Some(copy) = cache.get(asset) {
+                    return Ok(Some(copy));
+                }
+                let turn = cache.turn(asset).await;
+                let fetched = match cache.get(asset) {
+                    Some(copy) => Ok(Some(copy)),
+                    None => fetch(objects, cache, asset).await,
+                };
+                cache.end_turn(asset, turn);
+                fetched
+            }
+        }
     }
 
     /// Removes a blob, durably; fine when it is not there.
-    pub(crate) async fn remove(&self, key: BlobKey) -> Result<()> {
-        let path = self.path(&key);
-        blocking(move || match fs::remove_file(&path) {
-            Ok(()) => sync_parent(&path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(Error::Io { what: "removing a blob", source }),
-        })
-        .await
-    }
-
-    /// Empties staging: what an upload left there belongs to a process that is gone.
-    pub(crate) fn clear_staging(&self) -> Result<()> {
-        for path in self.staging_files()? {
-            fs::remove_file(path).during("clearing staging")?;
-        }
-        Ok(())
-    }
-
-    /// Files with a name that [`Blobs::staging_path`] gives. Others are none of ours.
-    pub(crate) fn staging_files(&self) -> Result<Vec<PathBuf>> {
-        let ours = |path: &PathBuf| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            name.len() == STAGING_NAME && name.bytes().all(|digit| digit.is_ascii_hexdigit())
-        };
-        Ok(list(&self.root.join(STAGING))?.into_iter().filter(ours).collect())
-    }
-
-    /// Every original on disk: the asset its name says, or the path where the name says nothing.
-    pub(crate) fn originals(&self) -> Result<Vec<Result<AssetId, PathBuf>>> {
-        self.walk(ORIGINALS)
-    }
-
-    /// Every asset's folder of derivatives, likewise.
-    pub(crate) fn derived(&self) -> Result<Vec<Result<AssetId, PathBuf>>> {
-        self.walk(DERIVED)
-    }
-
-    fn walk(&self, tree: &str) -> Result<Vec<Result<AssetId, PathBuf>>> {
-        let mut found = Vec::new();
-        for shard in list(&self.root.join(tree))? {
-            if !shard.is_dir() {
-                found.push(Err(shard));
-                continue;
-            }
-            for path in list(&shard)? {
-                let asset = path.file_name().and_then(|name| name.to_str()).and_then(AssetId::parse);
-                found.push(asset.filter(|asset| self.root.join(sharded(tree, *asset)) == path).ok_or(path));
+    pub(crate) async fn remove(&self, key: &BlobKey) -> Result<()> {
+        match &self.home {
+            Home::Folder(folder) => folder.remove(key).await,
+            Home::Bucket(objects, cache) => {
+                if let BlobKey::Original(asset) = key {
+                    cache.forget(*asset);
+                }
+                objects.remove(key).await
             }
         }
-        Ok(found)
     }
 
-    /// The names of an asset's derivatives on disk.
-    pub(crate) fn derived_folders(&self, asset: AssetId) -> Result<Vec<String>> {
-        let folder = self.root.join(sharded(DERIVED, asset));
-        if !folder.exists() {
-            return Ok(Vec::new());
+    /// Removes an incoming file, durably; fine when it is not there.
+    pub(crate) async fn remove_incoming(&self, asset: AssetId) -> Result<()> {
+        let scratch = self.scratch.clone();
+        blocking(move || scratch.remove_incoming(asset)).await
+    }
+
+    /// Removes an original that nobody may ever see, and whatever upload would still become it.
+    pub(crate) async fn remove_unseen(&self, asset: AssetId) -> Result<()> {
+        let key = BlobKey::Original(asset);
+        if let Home::Bucket(objects, _) = &self.home {
+            objects.give_up(&key).await?;
         }
-        let name = |path: PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
-        Ok(list(&folder)?.into_iter().filter_map(name).collect())
+        self.remove(&key).await
     }
 
-    /// Where a derivative's files lie.
-    pub(crate) fn derived_path(&self, asset: AssetId, folder: &str) -> PathBuf {
-        self.root.join(sharded(DERIVED, asset)).join(folder)
+    /// Every asset that has something in a tree, as its name says, or the name where that says nothing.
+    pub(crate) async fn walk(&self, tree: Tree) -> Result<Vec<Result<AssetId, String>>> {
+        match &self.home {
+            Home::Folder(folder) => folder.walk(tree).await,
+            Home::Bucket(objects, _) => objects.walk(tree).await,
+        }
+    }
+
+    /// The names of an asset's derivatives.
+    pub(crate) async fn derived_folders(&self, asset: AssetId) -> Result<Vec<String>> {
+        match &self.home {
+            Home::Folder(folder) => folder.derived_folders(asset).await,
+            Home::Bucket(objects, _) => objects.derived_folders(asset).await,
+        }
     }
 
     /// Bytes of a derivative's files; `None` when it is not there.
-    pub(crate) fn derived_bytes(&self, asset: AssetId, folder: &str) -> Result<Option<u64>> {
-        let folder = self.derived_path(asset, folder);
-        if !folder.exists() {
-            return Ok(None);
+    pub(crate) async fn derived_bytes(&self, asset: AssetId, folder: &str) -> Result<Option<u64>> {
+        match &self.home {
+            Home::Folder(home) => home.derived_bytes(asset, folder).await,
+            Home::Bucket(objects, _) => objects.derived_bytes(asset, folder).await,
         }
-        let size = |path: PathBuf| path.metadata().map_or(0, |file| file.len());
-        Ok(Some(list(&folder)?.into_iter().map(size).sum()))
+    }
+
+    /// Writes a derivative's small files where they lie, durably.
+    pub(crate) async fn write_derived(
+        &self,
+        asset: AssetId,
+        folder: &str,
+        files: Vec<(String, Vec<u8>)>,
+    ) -> Result<()> {
+        match &self.home {
+            Home::Folder(home) => home.write_derived(asset, folder, files).await,
+            Home::Bucket(objects, _) => objects.write_derived(asset, folder, files).await,
+        }
+    }
+
+    /// Puts the files of an attempt where derivatives lie, durably.
+    pub(crate) async fn place_derived(&self, attempt: PathBuf, asset: AssetId, folder: &str) -> Result<()> {
+        match &self.home {
+            Home::Folder(home) => home.place_derived(attempt, asset, folder).await,
+            Home::Bucket(objects, _) => objects.place_derived(attempt, asset, folder).await,
+        }
     }
 
     /// Removes those of an asset's derivatives whose name is doomed.
-    pub(crate) fn remove_derived(&self, asset: AssetId, doomed: impl Fn(&str) -> bool) -> Result<()> {
-        let folder = self.root.join(sharded(DERIVED, asset));
-        let names = self.derived_folders(asset)?;
-        for name in names.iter().filter(|name| doomed(name)) {
-            match fs::remove_dir_all(folder.join(name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::Io { what: "removing a derivative", source: error });
-                }
-                _ => {}
+    pub(crate) async fn remove_derived(
+        &self,
+        asset: AssetId,
+        doomed: impl Fn(&str) -> bool + Send + 'static,
+    ) -> Result<()> {
+        match &self.home {
+            Home::Folder(home) => home.remove_derived(asset, doomed).await,
+            Home::Bucket(objects, _) => objects.remove_derived(asset, doomed).await,
+        }
+    }
+
+    /// Where people find a blob.
+    pub(crate) fn shown(&self, path: &str) -> String {
+        match &self.home {
+            Home::Folder(_) => self.scratch.root().join(path).display().to_string(),
+            Home::Bucket(objects, _) => {
+                format!("{}/{path}", objects.bucket.location().to_string().trim_end_matches('/'))
             }
         }
-        // Goes when it is empty, and only then.
-        let _ = fs::remove_dir(&folder);
-        sync_parent(&folder)
-    }
-
-    /// Moves the flushed folder of an attempt into place and makes the move durable.
-    pub(crate) fn place_derived(&self, attempt: &Path, asset: AssetId, folder: &str) -> Result<()> {
-        let target = self.root.join(sharded(DERIVED, asset));
-        fs::create_dir_all(&target).during("making the folder of derivatives")?;
-        fs::rename(attempt, target.join(folder)).during("moving a derivative into place")?;
-        self.flush_derived(asset)
-    }
-
-    /// Makes an asset's folders of derivatives durable, not what is in them.
-    pub(crate) fn flush_derived(&self, asset: AssetId) -> Result<()> {
-        let folder = self.root.join(sharded(DERIVED, asset));
-        sync_folder(&folder)?;
-        sync_parent(&folder)
-    }
-
-    /// Where an attempt writes.
-    pub(crate) fn attempt_path(&self, name: &str) -> PathBuf {
-        self.root.join(WORK).join(name)
-    }
-
-    /// What is in the folder of incoming files.
-    pub(crate) fn incoming_files(&self) -> Result<Vec<PathBuf>> {
-        list(&self.root.join(INCOMING))
-    }
-
-    /// The folders of attempts there are.
-    pub(crate) fn attempts(&self) -> Result<Vec<PathBuf>> {
-        list(&self.root.join(WORK))
-    }
-
-    /// Flushes a folder.
-    pub(crate) fn sync(folder: &Path) -> Result<()> {
-        sync_folder(folder)
-    }
-
-    /// Where a blob lies, for children that read files.
-    pub fn path(&self, key: &BlobKey) -> PathBuf {
-        self.root.join(key.path())
-    }
-
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
     }
 }
 
-/// Opens a file whose name the system has in memory; `None` when that is not sure without waiting.
-fn open_if_cached(path: &Path) -> Option<File> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED).ok().map(File::from)
+impl BlobKey {
+    /// Its key in a bucket.
+    pub(crate) fn object(&self) -> String {
+        self.path()
+    }
 }
 
-fn list(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).during("listing a folder")?;
-    entries.map(|entry| Ok(entry.during("listing a folder")?.path())).collect()
-}
+/// How often a fetch that broke off is taken up again.
+const RESUMES: u32 = 5;
 
-pub(crate) fn sync_parent(path: &Path) -> Result<()> {
-    path.parent().map_or(Ok(()), sync_folder)
-}
+/// Makes a copy of an original.
+async fn fetch(objects: &Objects, cache: &Cache, asset: AssetId) -> Result<Option<Local>> {
+    use std::os::unix::fs::FileExt;
 
-fn sync_folder(folder: &Path) -> Result<()> {
-    File::open(folder).and_then(|folder| folder.sync_all()).during("flushing a folder")
+    let key = BlobKey::Original(asset);
+    let Some(size) = objects.size(&key).await? else { return Ok(None) };
+    let drafts = cache.clone();
+    let draft = blocking(move || {
+        drafts.make_room(size)?;
+        drafts.draft(asset)
+    });
+    let draft = draft.await?;
+    let path = draft.clone();
+    let file = blocking(move || File::create(path).during("making a copy")).await?;
+    let (file, mut at, mut resumes) = (Arc::new(file), 0, 0);
+    while at < size {
+        let Some(mut found) = objects.bucket.get(&key.object(), Some(at..size)).await? else {
+            return Ok(None);
+        };
+        let broke_off = loop {
+            match found.chunk().await {
+                Ok(Some(bytes)) => {
+                    let (file, len, offset) = (Arc::clone(&file), bytes.len() as u64, at);
+                    blocking(move || file.write_all_at(&bytes, offset).during("writing a copy")).await?;
+                    at += len;
+                }
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        if let Some(error) = broke_off {
+            resumes += 1;
+            if resumes > RESUMES {
+                return Err(error.into());
+            }
+        }
+    }
+    let cache = cache.clone();
+    blocking(move || cache.adopt(asset, &draft)).await.map(Some)
 }
 
 /// Runs blocking file work off the async threads.

@@ -1,5 +1,7 @@
 //! How much there is of everything, for whoever watches.
 
+use std::path::Path;
+
 use reelhouse_api::{JobKind, JobState};
 
 use crate::{
@@ -65,8 +67,12 @@ impl Store {
     /// # Errors
     /// When the system does not say.
     pub fn disk_space(&self) -> Result<DiskSpace> {
-        let found = rustix::fs::statvfs(self.blobs.root()).map_err(std::io::Error::from);
-        let found = found.during("looking for room on the disk")?;
-        Ok(DiskSpace { free: found.f_bavail * found.f_frsize, size: found.f_blocks * found.f_frsize })
+        disk_space(self.blobs.scratch.root())
     }
+}
+
+pub(crate) fn disk_space(folder: &Path) -> Result<DiskSpace> {
+    let found = rustix::fs::statvfs(folder).map_err(std::io::Error::from);
+    let found = found.during("looking for room on the disk")?;
+    Ok(DiskSpace { free: found.f_bavail * found.f_frsize, size: found.f_blocks * found.f_frsize })
 }

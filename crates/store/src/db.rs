@@ -6,6 +6,8 @@ use crate::{
     dialect::{self, Dialect},
     error::{Error, Result},
     group::Group,
+    pulse::{Pulse, Silent},
+    readers::Readers,
     writer::{Attempts, Writer},
 };
 
@@ -58,9 +60,10 @@ impl fmt::Debug for Database {
 #[derive(Debug)]
 pub(crate) struct Db {
     dialect: Dialect,
+    pulse: Pulse,
     writer: Writer,
     group: Group,
-    readers: AnyPool,
+    readers: Readers,
 }
 
 impl Db {
@@ -104,18 +107,16 @@ impl Db {
 
     async fn connect(database: &Database, folder: &Path, create: bool) -> Result<Self> {
         sqlx::any::install_default_drivers();
-        let (dialect, writer, readers) = match database {
-            Database::Folder => {
-                let (writer, readers) = sqlite(&file(folder), create).await?;
-                (Dialect::Sqlite, writer, readers)
-            }
+        let (dialect, pulse, (writer, readers)) = match database {
+            Database::Folder => (Dialect::Sqlite, Pulse::own(), sqlite(&file(folder), create).await?),
             Database::Postgres(url) => {
-                let (writer, readers) = postgres(url).await?;
-                (Dialect::Postgres, writer, readers)
+                let pulse = Pulse::of(url);
+                (Dialect::Postgres, pulse.clone(), postgres(url, &pulse).await?)
             }
         };
-        let writer = Writer::new(writer, dialect);
-        Ok(Self { dialect, group: Group::start(writer.clone()), writer, readers })
+        let (writer, readers) =
+            (Writer::new(writer, dialect, pulse.clone()), Readers::new(readers, pulse.clone()));
+        Ok(Self { dialect, pulse, group: Group::start(writer.clone()), writer, readers })
     }
 
     /// Returns the version found, 0 for an empty database.
@@ -147,13 +148,18 @@ impl Db {
     }
 
     /// For reading, statement by statement. Sees every commit made before it is asked.
-    pub(crate) fn readers(&self) -> &AnyPool {
+    pub(crate) fn readers(&self) -> &Readers {
         &self.readers
     }
 
-    /// For several statements that see the same rows.
+    /// Does what reads in several statements, as long as the database answers.
+    pub(crate) async fn read<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.pulse.guard(work).await.unwrap_or_else(|silent| Err(sqlx::Error::from(silent).into()))
+    }
+
+    /// For several statements that see the same rows; inside [`Db::read`].
     pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Any>> {
-        Ok(self.readers.begin_with(self.dialect.begin_snapshot()).await?)
+        Ok(self.readers.pool().begin_with(self.dialect.begin_snapshot()).await?)
     }
 
     /// For [`transaction!`](crate::writer::transaction).
@@ -171,7 +177,11 @@ impl Db {
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        match self.dialect {
+            Dialect::Sqlite => sqlx::query("SELECT 1").execute(&self.readers).await.map(drop)?,
+            Dialect::Postgres if self.pulse.beats().await => {}
+            Dialect::Postgres => return Err(sqlx::Error::from(Silent).into()),
+        }
         Ok(())
     }
 }
@@ -227,21 +237,26 @@ fn percent_encoded(path: &Path) -> String {
 /// not told otherwise.
 const CONNECTIONS: u32 = 8;
 
-async fn postgres(url: &str) -> Result<(AnyPool, AnyPool)> {
+async fn postgres(url: &str, pulse: &Pulse) -> Result<(AnyPool, AnyPool)> {
     let pool = |patience: Duration, session: &'static [&'static str]| {
-        AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(patience).after_connect(
-            move |connection, _| {
-                Box::pin(async move {
-                    for statement in session {
-                        // What speaks like Postgres need not know all of its settings. None is needed to be right.
-                        if let Err(error) = connection.execute(*statement).await {
-                            tracing::debug!(%error, statement, "not set");
-                        }
+        let pulse = pulse.clone();
+        let options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(patience);
+        // What nobody answered on is not asked whether it is well.
+        let options = options.after_release(move |_, _| {
+            let is_well = !pulse.is_lost();
+            Box::pin(async move { Ok(is_well) })
+        });
+        options.after_connect(move |connection, _| {
+            Box::pin(async move {
+                for statement in session {
+                    // What speaks like Postgres need not know all of its settings. None is needed to be right.
+                    if let Err(error) = connection.execute(*statement).await {
+                        tracing::debug!(%error, statement, "not set");
                     }
-                    Ok(())
-                })
-            },
-        )
+                }
+                Ok(())
+            })
+        })
     };
     // Who writes waits for the database; who reads is told that it is away. A scan of a whole table would make a transaction
     // conflict with every other that writes there.

@@ -11,9 +11,10 @@ use sqlx::AnyConnection;
 
 use crate::{
     JobRecord, Store,
-    blobs::{BlobKey, Blobs, blocking},
+    blobs::{BlobKey, blocking},
     error::{During, Error, Result},
     jobs,
+    scratch::list,
     writer::transaction,
 };
 
@@ -62,7 +63,7 @@ impl Store {
     /// # Errors
     /// When it cannot be made.
     pub async fn begin_attempt(&self, job: &JobRecord) -> Result<Attempt> {
-        let attempt = Attempt { path: self.blobs.attempt_path(&job.attempt()) };
+        let attempt = Attempt { path: self.blobs.scratch.attempt_path(&job.attempt()) };
         let path = attempt.path.clone();
         blocking(move || fs::create_dir_all(path).during("making the folder of an attempt")).await?;
         Ok(attempt)
@@ -83,20 +84,17 @@ impl Store {
         details: &str,
         now_ms: i64,
     ) -> Result<bool> {
-        let (blobs, asset, kind, folder) = (self.blobs.clone(), job.asset_id, job.kind, job.attempt());
+        let (asset, kind, folder) = (job.asset_id, job.kind, job.attempt());
         let current = self.derivative(asset, kind).await?.map(|derivative| derivative.folder);
-        let moved = {
-            let folder = folder.clone();
-            blocking(move || {
-                let bytes = flush_files(attempt.path())?;
-                blobs.remove_derived(asset, |other| {
-                    JobRecord::is_attempt_at(kind, other) && Some(other) != current.as_deref()
-                })?;
-                blobs.place_derived(attempt.path(), asset, &folder)?;
-                Ok(bytes)
+        let path = attempt.path().to_owned();
+        let bytes = blocking(move || bytes_of(&path)).await?;
+        self.blobs
+            .remove_derived(asset, move |other| {
+                JobRecord::is_attempt_at(kind, other) && Some(other) != current.as_deref()
             })
-        };
-        let bytes = moved.await?;
+            .await?;
+        self.blobs.place_derived(attempt.path().to_owned(), asset, &folder).await?;
+        drop(attempt);
         let committed = self.commit_derivative(job, bytes, details, now_ms).await;
         if committed.as_ref().is_err_and(|error| !error.is_certain()) {
             // The job's next attempt removes one of the two; if there is none, this one has its row.
@@ -104,13 +102,11 @@ impl Store {
         }
         let stays = matches!(committed, Ok(true));
         // Now only one of them has a row: the old derivative goes, or this one.
-        let blobs = self.blobs.clone();
-        blocking(move || {
-            blobs.remove_derived(asset, |other| {
+        self.blobs
+            .remove_derived(asset, move |other| {
                 JobRecord::is_attempt_at(kind, other) && (other == folder) != stays
             })
-        })
-        .await?;
+            .await?;
         committed
     }
 
@@ -194,7 +190,7 @@ impl Store {
     /// Folders of attempts that no running job knows: their workers are gone.
     pub(crate) async fn abandoned_attempts(&self) -> Result<Vec<PathBuf>> {
         // Folders before jobs: an attempt under way is then seen in both.
-        let folders = self.blobs.attempts()?;
+        let folders = self.blobs.scratch.attempts()?;
         let running: Vec<String> = self
             .jobs()
             .await?
@@ -247,15 +243,11 @@ pub(crate) async fn record(
     Ok(())
 }
 
-/// Flushes every file of a flat folder, and the folder; returns their bytes.
-pub(crate) fn flush_files(folder: &Path) -> Result<u64> {
+/// Bytes of the files in a flat folder.
+fn bytes_of(folder: &Path) -> Result<u64> {
     let mut bytes = 0;
-    for entry in fs::read_dir(folder).during("listing what an attempt made")? {
-        let path = entry.during("listing what an attempt made")?.path();
-        let file = fs::File::open(path).during("flushing what an attempt made")?;
-        file.sync_all().during("flushing what an attempt made")?;
-        bytes += file.metadata().during("flushing what an attempt made")?.len();
+    for path in list(folder)? {
+        bytes += path.metadata().during("looking at what an attempt made")?.len();
     }
-    Blobs::sync(folder)?;
     Ok(bytes)
 }

@@ -112,6 +112,9 @@ pub(crate) async fn forget_name(tx: &mut AnyConnection, asset: AssetId) -> Resul
     Ok(())
 }
 
+/// The place of what SQLite's index of names finds.
+const NAMED: &str = "asset_search.rowid";
+
 /// Whether SQLite's index of names leads a search for a folded needle.
 fn leads(needle: &str) -> bool {
     // No name has any control character, and the index's language knows no NUL.
@@ -119,6 +122,21 @@ fn leads(needle: &str) -> bool {
 }
 
 impl Dialect {
+    /// The owner of assets that are asked for by their ids: no index of it may lead. SQLite knows nothing of how many rows there are, and would rather walk
+    /// all of an account in the page's order than sort fifty ids.
+    pub(crate) fn account_of_ids(self) -> &'static str {
+        match self {
+            Self::Sqlite => "+asset.account",
+            Self::Postgres => "asset.account",
+        }
+    }
+
+    /// The order of a search whose page reaches to its end, so that all it finds is read: SQLite's index of names finds
+    /// faster than it finds in an order, by far where there is little to find.
+    pub(crate) fn whole(self, order: &'static str) -> &'static str {
+        if order == NAMED { "+asset_search.rowid" } else { order }
+    }
+
     /// Assets whose folded name has the needle in it, where an index of names may lead: the tables, and WHERE with the first
     /// conditions, `asset` among the tables. Returns the column that says the order of creation.
     ///
@@ -127,14 +145,16 @@ impl Dialect {
         if self == Self::Sqlite && leads(needle) {
             let phrase = needle.replace('"', "\"\"");
             let shard = account_shard(account);
-            // CROSS JOIN fixes the order: the index first, then the rows it names.
+            // CROSS JOIN fixes the order: the index of names first, then what it names; of that, the index of lists has all that
+            // is asked for, in a tenth of the pages that the rows take.
             sql.push(
-                "asset_search CROSS JOIN asset ON asset.seq = asset_search.rowid WHERE asset_search MATCH ",
+                "asset_search CROSS JOIN asset INDEXED BY asset_by_account ON asset.seq = asset_search.rowid
+                 WHERE asset_search MATCH ",
             )
             .bind(format!("account_shard:\"{shard}\" AND filename_folded:\"{phrase}\""))
             .push(" AND asset.account = ")
             .bind(account.to_owned());
-            return "asset_search.rowid";
+            return NAMED;
         }
         sql.push("asset WHERE asset.account = ").bind(account.to_owned());
         self.push_contains(sql, "asset.filename_folded", needle);

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
     path::PathBuf,
     time::UNIX_EPOCH,
 };
@@ -11,8 +10,8 @@ use reelhouse_api::AssetId;
 
 use crate::{
     Error, Store,
-    blobs::{BlobKey, blocking},
-    error::{During, Result},
+    blobs::{BlobKey, Tree, sharded},
+    error::Result,
     folder_lock::FolderLock,
     indexed_assets::DURATION_MS,
 };
@@ -34,7 +33,7 @@ pub enum Finding {
     /// Bytes with another hash than the row says.
     HashDiffers(AssetId),
     /// Bytes that no row and no publish under way knows.
-    BlobUnknown(PathBuf),
+    BlobUnknown(String),
     /// An incoming file of an asset that is not arriving, or of none.
     IncomingLeftOver(PathBuf),
     /// A publish that neither ended nor was taken back when the running server started.
@@ -44,7 +43,7 @@ pub enum Finding {
     /// A derivative whose files are not all there, or not as they were.
     DerivativeDiffers(AssetId, String),
     /// Files of a derivative that no row and no job knows.
-    DerivativeUnknown(PathBuf),
+    DerivativeUnknown(String),
     /// The folder of an attempt whose worker is gone.
     AttemptLeftOver(PathBuf),
     /// An account's counters disagree with its rows.
@@ -63,7 +62,7 @@ impl std::fmt::Display for Finding {
             Self::HashDiffers(asset) => {
                 write!(f, "asset {asset}: its bytes are not the ones uploaded (hash differs)")
             }
-            Self::BlobUnknown(path) => write!(f, "{}: no asset knows this file", path.display()),
+            Self::BlobUnknown(path) => write!(f, "{path}: no asset knows this file"),
             Self::IncomingLeftOver(path) => {
                 write!(f, "{}: no asset waits for these bytes", path.display())
             }
@@ -76,7 +75,7 @@ impl std::fmt::Display for Finding {
             Self::DerivativeDiffers(asset, folder) => {
                 write!(f, "asset {asset}: the files of {folder} are not the ones that were made")
             }
-            Self::DerivativeUnknown(path) => write!(f, "{}: no asset knows this derivative", path.display()),
+            Self::DerivativeUnknown(path) => write!(f, "{path}: no asset knows this derivative"),
             Self::AttemptLeftOver(path) => {
                 write!(f, "{}: left by a worker that is gone", path.display())
             }
@@ -119,11 +118,11 @@ impl Store {
     /// When rows or folders cannot be read at all.
     pub async fn examine(&self) -> Result<Report> {
         let mut report = Report::default();
-        let server_since = FolderLock::holder(self.blobs.root()).map(|holder| holder.started_at);
+        let server_since = FolderLock::holder(self.blobs.scratch.root()).map(|holder| holder.started_at);
 
         // Blobs before intents before rows: a publish under way is then seen in at least one of them.
-        let blobs = self.blobs.originals()?;
-        let staging = self.blobs.staging_files()?;
+        let blobs = self.blobs.walk(Tree::Originals).await?;
+        let staging = self.blobs.scratch.staging_files()?;
         let incoming = self.blobs.incoming()?;
         let intents: BTreeSet<AssetId> = self.intents_before(i64::MAX).await?.into_iter().collect();
         let rows = self.rows().await?;
@@ -154,9 +153,9 @@ impl Store {
             match blob {
                 Ok(asset) if rows.contains_key(&asset) || intents.contains(&asset) => {}
                 Ok(asset) => {
-                    let path = self.blobs.path(&BlobKey::Original(asset));
-                    if self.row(asset).await?.is_none() && path.exists() {
-                        report.findings.push(Finding::BlobUnknown(path));
+                    let key = BlobKey::Original(asset);
+                    if self.row(asset).await?.is_none() && self.blobs.read(&key).await?.is_some() {
+                        report.findings.push(Finding::BlobUnknown(self.blobs.shown(&key.path())));
                     }
                 }
                 Err(path) => report.findings.push(Finding::BlobUnknown(path)),
@@ -164,7 +163,7 @@ impl Store {
         }
         for entry in incoming {
             let path = match entry {
-                Ok(asset) => self.blobs.path(&BlobKey::Incoming(asset)),
+                Ok(asset) => self.blobs.scratch.incoming_path(asset),
                 Err(path) => path,
             };
             let asset = path.file_name().and_then(|name| name.to_str()).and_then(AssetId::parse);
@@ -193,15 +192,8 @@ impl Store {
     }
 
     async fn compare(&self, asset: AssetId, row: &Row, report: &mut Report) -> Result<()> {
-        let path = self.blobs.path(&BlobKey::Original(asset));
         let recorded = row.size.unwrap_or_default().unsigned_abs();
-        let read = blocking(move || {
-            let Ok(mut file) = File::open(path) else { return Ok(None) };
-            let mut hasher = blake3::Hasher::new();
-            let found = std::io::copy(&mut file, &mut hasher).during("reading a blob")?;
-            Ok(Some((found, hasher.finalize().to_hex().to_string())))
-        });
-        match read.await? {
+        match self.blobs.hash(&BlobKey::Original(asset)).await? {
             // Deleted meanwhile is fine.
             None if self.row(asset).await?.is_none_or(|row| row.deleted_at.is_some()) => {}
             None => report.findings.push(Finding::BlobMissing(asset)),
@@ -228,11 +220,10 @@ impl Store {
                 report.unfinished += 1;
             }
         }
-        let on_disk = self.blobs.derived()?;
+        let on_disk = self.blobs.walk(Tree::Derived).await?;
         let records = self.derivatives().await?;
         for record in &records {
-            let (blobs, wanted) = (self.blobs.clone(), record.clone());
-            let found = blocking(move || blobs.derived_bytes(wanted.asset_id, &wanted.folder)).await?;
+            let found = self.blobs.derived_bytes(record.asset_id, &record.folder).await?;
             // Made anew or deleted meanwhile is fine.
             let same = || async {
                 Ok::<_, Error>(self.derivative(record.asset_id, record.kind).await?.as_ref() == Some(record))
@@ -249,11 +240,11 @@ impl Store {
                     continue;
                 }
             };
-            for folder in self.blobs.derived_folders(asset)? {
+            for folder in self.blobs.derived_folders(asset).await? {
                 if !self.derivative_is_known(asset, &folder).await? {
-                    let path = self.blobs.derived_path(asset, &folder);
-                    if path.exists() {
-                        report.findings.push(Finding::DerivativeUnknown(path));
+                    let path = format!("{}/{folder}", sharded(Tree::Derived, asset));
+                    if self.blobs.derived_bytes(asset, &folder).await?.is_some() {
+                        report.findings.push(Finding::DerivativeUnknown(self.blobs.shown(&path)));
                     }
                 }
             }

@@ -1,17 +1,10 @@
 //! What is made of an asset the moment it becomes ready. Its files are in their place before the transaction that makes the
 //! asset ready, and its row is part of that transaction.
 
-use std::fs;
-
 use reelhouse_api::{AssetId, JobKind};
 use sqlx::AnyConnection;
 
-use crate::{
-    JobRecord,
-    blobs::{Blobs, blocking},
-    derivatives,
-    error::{During, Result},
-};
+use crate::{JobRecord, blobs::Blobs, derivatives, error::Result};
 
 /// A derivative that is there as soon as its asset is: small files, in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,17 +31,7 @@ impl EarlyDerivative {
     /// Writes its files where derivatives lie, durably. What a crash leaves of them, the publish's intent or the job's next
     /// attempt removes.
     pub(crate) async fn write(&self, blobs: &Blobs, asset: AssetId, folder: &str) -> Result<()> {
-        let (blobs, files, folder) = (blobs.clone(), self.files.clone(), folder.to_owned());
-        blocking(move || {
-            let path = blobs.derived_path(asset, &folder);
-            fs::create_dir_all(&path).during("making the folder of a derivative")?;
-            for (name, bytes) in files {
-                fs::write(path.join(name), bytes).during("writing a derivative")?;
-            }
-            derivatives::flush_files(&path)?;
-            blobs.flush_derived(asset)
-        })
-        .await
+        blobs.write_derived(asset, folder, self.files.clone()).await
     }
 
     /// Its row, in the transaction that makes its asset ready.
@@ -66,13 +49,10 @@ impl EarlyDerivative {
 
 /// Removes what earlier attempts at a job left of early derivatives, never what a later one wrote.
 pub(crate) async fn remove_of_earlier_attempts(blobs: &Blobs, job: &JobRecord) -> Result<()> {
-    let (blobs, asset, job_id, token) = (blobs.clone(), job.asset_id, job.id.clone(), job.token);
-    blocking(move || {
-        let is_earlier = |name: &str| {
-            let of_job = name.rsplit_once('-').filter(|(rest, _)| rest.ends_with(&job_id));
-            of_job.and_then(|(_, other)| other.parse().ok()).is_some_and(|other: i64| other < token)
-        };
-        blobs.remove_derived(asset, is_earlier)
-    })
-    .await
+    let (job_id, token) = (job.id.clone(), job.token);
+    let is_earlier = move |name: &str| {
+        let of_job = name.rsplit_once('-').filter(|(rest, _)| rest.ends_with(&job_id));
+        of_job.and_then(|(_, other)| other.parse().ok()).is_some_and(|other: i64| other < token)
+    };
+    blobs.remove_derived(job.asset_id, is_earlier).await
 }

@@ -70,6 +70,15 @@ pub enum Error {
     /// Not a database that can be used.
     #[error("REELHOUSE_DATABASE_URL: {0}")]
     DatabaseUrl(String),
+    /// The bucket.
+    #[error(transparent)]
+    Bucket(#[from] reelhouse_bucket::Error),
+    /// The bucket holds the blobs of another database.
+    #[error("{location} belongs to another Reelhouse database; choose another prefix as REELHOUSE_BLOB_URL")]
+    BucketOfAnother {
+        /// Where it is.
+        location: String,
+    },
     /// A migration.
     #[error("migration: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -98,9 +107,23 @@ impl Error {
         !matches!(self, Self::InDoubt(_))
     }
 
-    /// Whether the database cannot be reached right now.
+    /// Whether the database or the bucket cannot be reached right now.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::InDoubt(_)) || self.setback() == Some(Setback::Loss)
+        matches!(self, Self::Bucket(error) if error.is_away())
+            || matches!(self, Self::InDoubt(_))
+            || self.setback() == Some(Setback::Loss)
+    }
+
+    /// Whether there is no room left on the disk.
+    pub fn is_full(&self) -> bool {
+        match self {
+            // SQLite's: the disk is full, or the memory that its readers share cannot grow.
+            Self::Database(sqlx::Error::Database(said)) => {
+                matches!(said.code().as_deref(), Some("13" | "4874"))
+            }
+            Self::Io { source, .. } => is_full(source),
+            _ => false,
+        }
     }
 
     /// The same, told to another who waited for the same commit.
@@ -123,6 +146,11 @@ impl Error {
     pub(crate) fn of_commit(error: sqlx::Error) -> Self {
         if setback(&error) == Some(Setback::Loss) { Self::InDoubt(error) } else { Self::Database(error) }
     }
+}
+
+/// Whether an error says that there is no room left on the disk.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn said_again(error: &dyn std::error::Error) -> sqlx::Error {

@@ -1,6 +1,6 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::Read,
+    io::{self, Read},
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     thread,
@@ -12,11 +12,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     accounts::hex,
     error::{During, Error, Result},
+    scratch::{sync_folder, sync_parent},
 };
 
 const FILE: &str = "lock";
 /// What may be in a new data folder: a file system's own, and our settings.
 const HARMLESS: [&str; 2] = ["lost+found", "reelhouse.toml"];
+/// Bytes of the lock file, the rest of them spaces: less than a sector, so that writing it over leaves the old text or the new.
+const LENGTH: usize = 128;
 /// Doctor takes the lock for an instant to see whether a server holds it; a start must outwait that.
 const TRIES: u32 = 10;
 
@@ -40,6 +43,9 @@ pub(crate) struct Holder {
 
 impl FolderLock {
     pub(crate) fn take(data_dir: &Path, now_ms: i64) -> Result<Self> {
+        // As a child is told of it: a relative path of one name has no parent to flush.
+        let data_dir = &std::path::absolute(data_dir).during("finding the data folder")?;
+        let made: Vec<&Path> = data_dir.ancestors().take_while(|folder| !folder.exists()).collect();
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -71,12 +77,18 @@ impl FolderLock {
                 }
             }
         }
-        let node = node(&mut file)?;
+        let named = read_holder(&mut file).map(|holder| holder.node).filter(|node| !node.is_empty());
+        let node = named.clone().map_or_else(new_node, Ok)?;
         let holder = Holder { pid: std::process::id(), started_at: now_ms, node: node.clone() };
-        file.set_len(0).during("writing the lock file")?;
-        let text = serde_json::to_string(&holder).unwrap_or_default();
-        // The read before it moved the place of writing.
-        file.write_all_at(text.as_bytes(), 0).during("writing the lock file")?;
+        write(&file, &holder).during("writing the lock file")?;
+        if named.is_none() {
+            // Before anything is kept in it, the folder and its name are there to stay.
+            sync_folder(data_dir)?;
+            for folder in made.into_iter().skip(1) {
+                sync_parent(folder)?;
+            }
+            sync_parent_of_given(data_dir)?;
+        }
         Ok(Self { _file: file, node })
     }
 
@@ -115,13 +127,30 @@ fn refuse_strangers(data_dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The folder's name, made when it has none.
-fn node(file: &mut File) -> Result<String> {
-    if let Some(Holder { node, .. }) = read_holder(file)
-        && !node.is_empty()
-    {
-        return Ok(node);
+/// Makes it durable that a data folder is where it is, in case a start before this one made it and died. Who may not read
+/// the folder it is in has not made it.
+fn sync_parent_of_given(data_dir: &Path) -> Result<()> {
+    match sync_parent(data_dir) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        synced => synced,
     }
+}
+
+/// Writes who holds the folder over who held it. Whatever power loss leaves of that, the folder's name is in it: by that the
+/// next start knows what is its own.
+fn write(file: &File, holder: &Holder) -> io::Result<()> {
+    let found = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    if found < LENGTH {
+        file.write_all_at(" ".repeat(LENGTH - found).as_bytes(), found as u64)?;
+        file.sync_all()?;
+    }
+    let text = serde_json::to_string(holder)?;
+    file.write_all_at(format!("{text:LENGTH$}").as_bytes(), 0)?;
+    file.sync_all()
+}
+
+/// A name for a folder that has none.
+fn new_node() -> Result<String> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(std::io::Error::other).during("naming the data folder")?;
     Ok(hex(&random))

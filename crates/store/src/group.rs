@@ -90,7 +90,7 @@ mod tests {
     use sqlx::any::AnyPoolOptions;
 
     use super::*;
-    use crate::dialect::Dialect;
+    use crate::{dialect::Dialect, pulse::Pulse};
 
     fn insert(n: i64, runs: Arc<AtomicUsize>) -> Work {
         Box::new(move |tx| {
@@ -107,7 +107,8 @@ mod tests {
         sqlx::any::install_default_drivers();
         let writer = AnyPoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
         sqlx::query("CREATE TABLE number (n BIGINT PRIMARY KEY)").execute(&writer).await.unwrap();
-        let (group, runs) = (Group::start(Writer::new(writer.clone(), Dialect::Sqlite)), Arc::default());
+        let (group, runs) =
+            (Group::start(Writer::new(writer.clone(), Dialect::Sqlite, Pulse::own())), Arc::default());
         let ended = join_all((0..300).map(|n| group.write(insert(n, Arc::clone(&runs))))).await;
         for (n, ended) in ended.iter().enumerate() {
             assert_eq!(matches!(ended, Err(Error::QuotaReached)), n % 10 == 7, "{n}: {ended:?}");

@@ -13,8 +13,10 @@ use reelhouse_api::AssetId;
 
 use crate::{
     appender::{Appender, BATCH, Held, Writer},
-    blobs::{BlobKey, Blobs, blocking},
+    blobs::{BlobKey, Blobs, Home, blocking},
+    cache::Local,
     error::{During, Error, Result},
+    scratch::sync_parent,
     staging::StagingFile,
 };
 
@@ -165,8 +167,8 @@ impl RepeatedChunk {
 }
 
 impl Blobs {
-    /// Goes on with an asset's incoming file behind its first `received` bytes, or as many as there are; the rest of it is
-    /// dropped. Returns where it stands; `None` when the file is whole and was moved already.
+    /// Goes on with an asset's incoming file behind its first `received` bytes, or as many as there are: another node may have
+    /// them. The rest of it is dropped. Returns where it stands; `None` when the file is whole and was moved already.
     ///
     /// # Errors
     /// When another writer holds it, or it cannot be opened and read.
@@ -175,6 +177,13 @@ impl Blobs {
         asset: AssetId,
         received: u64,
     ) -> Result<Option<(IncomingFile, u64)>> {
+        let blobs = self.clone();
+        if !blocking(move || Ok(blobs.scratch.incoming_path(asset).exists())).await? {
+            if self.read(&BlobKey::Original(asset)).await?.is_some() {
+                return Ok(None);
+            }
+            self.create_incoming(asset).await?;
+        }
         let blobs = self.clone();
         blocking(move || {
             let Some(file) = blobs.open_incoming(asset)? else { return Ok(None) };
@@ -223,62 +232,52 @@ impl Blobs {
         Ok(file.map(|file| RepeatedChunk { seen: seen(file), held, offset, batch: Vec::new() }))
     }
 
-    /// Where the bytes of an asset lie that are all here: an attempt may have moved them before it died. Nothing is moved
-    /// back: whoever comes late must not touch what is ready by then.
-    pub fn arrived_path(&self, asset: AssetId) -> PathBuf {
-        let incoming = self.path(&BlobKey::Incoming(asset));
-        if incoming.exists() { incoming } else { self.path(&BlobKey::Original(asset)) }
+    /// Where the bytes of an asset can be read that are all here: an attempt may have moved them before it died. Nothing is
+    /// moved back: whoever comes late must not touch what is ready by then. `None` when they are nowhere.
+    pub(crate) async fn arrived(&self, asset: AssetId) -> Result<Option<Local>> {
+        let incoming = self.scratch.incoming_path(asset);
+        if incoming.exists() { Ok(Some(Local::at(incoming))) } else { self.local(asset).await }
     }
 
-    /// Reads all bytes of an asset that are here.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub async fn hash_arrived(&self, asset: AssetId) -> Result<Whole> {
-        let blobs = self.clone();
-        blocking(move || {
-            let file = File::open(blobs.arrived_path(asset)).during("opening an upload to read it")?;
-            let size = file.metadata().during("looking at an upload")?.len();
-            Ok(Whole { size, blake3: hash(&file, size)?.finalize().to_hex().to_string() })
-        })
-        .await
-    }
-
-    /// Makes an empty incoming file.
+    /// Makes an empty incoming file, durably: chunks that are flushed into it are then found by its name.
     pub(crate) async fn create_incoming(&self, asset: AssetId) -> Result<()> {
-        let path = self.path(&BlobKey::Incoming(asset));
+        let path = self.scratch.incoming_path(asset);
         blocking(move || {
             let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-            options.map(drop).during("making an incoming file")
+            options.during("making an incoming file")?;
+            sync_parent(&path)
         })
         .await
     }
 
     /// Flushes a staging file and makes it an asset's incoming file; returns its bytes.
     pub(crate) async fn keep_staged(&self, staged: StagingFile, asset: AssetId) -> Result<u64> {
-        let mut sealed = staged.seal().await?;
-        sealed.flushed().await?;
-        let size = sealed.size();
-        sealed.move_into(BlobKey::Incoming(asset)).await?;
-        Ok(size)
+        staged.keep(self.scratch.incoming_path(asset)).await
     }
 
     /// Makes a whole, flushed incoming file the original, durably. One that was moved already stays.
     pub(crate) async fn accept_incoming(&self, asset: AssetId) -> Result<()> {
-        let blobs = self.clone();
-        blocking(move || {
-            let (incoming, original) = (BlobKey::Incoming(asset), BlobKey::Original(asset));
-            match blobs.place(&blobs.path(&incoming), original.clone()) {
-                Err(_) if blobs.path(&original).exists() => blobs.sync_place(&original),
+        let (incoming, key) = (self.scratch.incoming_path(asset), BlobKey::Original(asset));
+        match &self.home {
+            Home::Folder(folder) => match folder.place(incoming, &key).await {
+                Err(_) if folder.sync_place(&key).await? => Ok(()),
                 placed => placed,
+            },
+            Home::Bucket(objects, cache) => {
+                if !incoming.exists() {
+                    let there = objects.size(&key).await?.is_some();
+                    return if there { Ok(()) } else { Err(Error::BlobMissing { asset }) };
+                }
+                objects.write_file(incoming.clone(), &key).await?;
+                let cache = cache.clone();
+                blocking(move || cache.adopt(asset, &incoming).map(drop)).await
             }
-        })
-        .await
+        }
     }
 
     /// `None` when the asset is not arriving.
     fn open_incoming(&self, asset: AssetId) -> Result<Option<File>> {
-        match OpenOptions::new().read(true).write(true).open(self.path(&BlobKey::Incoming(asset))) {
+        match OpenOptions::new().read(true).write(true).open(self.scratch.incoming_path(asset)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             opened => opened.map(Some).during("opening an upload"),
         }
@@ -290,7 +289,23 @@ impl Blobs {
             let asset = path.file_name().and_then(|name| name.to_str()).and_then(AssetId::parse);
             asset.ok_or(path)
         };
-        Ok(self.incoming_files()?.into_iter().map(named).collect())
+        Ok(self.scratch.incoming_files()?.into_iter().map(named).collect())
+    }
+}
+
+impl Whole {
+    /// Of a file that is all here.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn of(local: &Local) -> Result<Self> {
+        let path = local.path().to_owned();
+        blocking(move || {
+            let file = File::open(path).during("opening an upload to read it")?;
+            let size = file.metadata().during("looking at an upload")?.len();
+            Ok(Self { size, blake3: hash(&file, size)?.finalize().to_hex().to_string() })
+        })
+        .await
     }
 }
 
@@ -314,6 +329,7 @@ mod tests {
     use reelhouse_api::IdMaker;
 
     use super::*;
+    use crate::{blobs::BlobStore, scratch::Scratch};
 
     /// Tells when it is dropped.
     #[derive(Debug)]
@@ -328,7 +344,7 @@ mod tests {
     #[tokio::test]
     async fn a_chunk_that_is_given_up_holds_its_place_until_its_last_write_is_done() {
         let folder = tempfile::TempDir::new().unwrap();
-        let blobs = Blobs::open(folder.path()).unwrap();
+        let blobs = Blobs::open(Scratch::at(folder.path()), &BlobStore::Folder).unwrap();
         let asset: AssetId = IdMaker::default().next(1, [0; 4]);
         blobs.create_incoming(asset).await.unwrap();
         for round in 1..50_u8 {
@@ -339,7 +355,7 @@ mod tests {
             // The client is gone; the write is under way.
             drop(chunk);
             tokio::task::spawn_blocking(move || told.recv().unwrap()).await.unwrap();
-            let bytes = std::fs::read(blobs.path(&BlobKey::Incoming(asset))).unwrap();
+            let bytes = std::fs::read(blobs.scratch.incoming_path(asset)).unwrap();
             assert!(bytes.iter().all(|byte| *byte == round), "round {round}");
         }
     }
@@ -347,16 +363,17 @@ mod tests {
     #[tokio::test]
     async fn what_was_moved_stays_where_it_is() {
         let folder = tempfile::TempDir::new().unwrap();
-        let blobs = Blobs::open(folder.path()).unwrap();
+        let blobs = Blobs::open(Scratch::at(folder.path()), &BlobStore::Folder).unwrap();
         let asset: AssetId = IdMaker::default().next(1, [0; 4]);
         blobs.create_incoming(asset).await.unwrap();
-        let whole = blobs.hash_arrived(asset).await.unwrap();
+        let whole = async || Whole::of(&blobs.arrived(asset).await.unwrap().unwrap()).await.unwrap();
+        let before = whole().await;
         blobs.accept_incoming(asset).await.unwrap();
         // An attempt that comes late only reads.
         assert!(blobs.resume_incoming(asset, 0).await.unwrap().is_none());
         assert!(blobs.write_incoming(asset, 0, Box::new(())).await.unwrap().is_none());
-        assert_eq!(blobs.hash_arrived(asset).await.unwrap(), whole);
+        assert_eq!(whole().await, before);
         blobs.accept_incoming(asset).await.unwrap();
-        assert!(blobs.path(&BlobKey::Original(asset)).exists());
+        assert!(blobs.local(asset).await.unwrap().is_some());
     }
 }

@@ -277,15 +277,19 @@ impl Store {
         query: &IndexedAssetQuery,
     ) -> Result<Option<(Vec<IndexedAssetRecord>, u64)>> {
         let dialect = self.db.dialect();
-        let mut tx = self.db.snapshot().await?;
-        if indexes::find(&mut tx, account, index).await?.is_none() {
-            return Ok(None);
-        }
-        let total: i64 = select_count(dialect, index, query).number().fetch_one(&mut *tx).await?;
-        let rows: Vec<Row> = select_page(dialect, index, query).rows().fetch_all(&mut *tx).await?;
-        tx.commit().await?;
-        let records = rows.into_iter().map(IndexedAssetRecord::try_from).collect::<Result<_>>()?;
-        Ok(Some((records, total.unsigned_abs())))
+        self.db
+            .read(async {
+                let mut tx = self.db.snapshot().await?;
+                if indexes::find(&mut tx, account, index).await?.is_none() {
+                    return Ok(None);
+                }
+                let total: i64 = select_count(dialect, index, query).number().fetch_one(&mut *tx).await?;
+                let rows: Vec<Row> = select_page(dialect, index, query).rows().fetch_all(&mut *tx).await?;
+                tx.commit().await?;
+                let records = rows.into_iter().map(IndexedAssetRecord::try_from).collect::<Result<_>>()?;
+                Ok(Some((records, total.unsigned_abs())))
+            })
+            .await
     }
 
     /// One page of the places of an asset, newest first, each with its index's id and name; and how many there are.
@@ -299,32 +303,36 @@ impl Store {
         page_limit: u32,
     ) -> Result<(Vec<(IndexedAssetId, IndexId, String)>, u64)> {
         let (limit, offset) = window(page, page_limit);
-        let mut tx = self.db.snapshot().await?;
-        let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM indexed_asset WHERE asset_id = $1")
-            .bind(asset.to_string())
-            .fetch_one(&mut *tx)
-            .await?;
-        let creation = self.db.dialect().creation("indexed_asset.seq", "indexed_asset.id");
-        let sql = format!(
-            "SELECT indexed_asset.id, media_index.id, index_name
+        self.db
+            .read(async {
+                let mut tx = self.db.snapshot().await?;
+                let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM indexed_asset WHERE asset_id = $1")
+                    .bind(asset.to_string())
+                    .fetch_one(&mut *tx)
+                    .await?;
+                let creation = self.db.dialect().creation("indexed_asset.seq", "indexed_asset.id");
+                let sql = format!(
+                    "SELECT indexed_asset.id, media_index.id, index_name
              FROM indexed_asset CROSS JOIN media_index
              WHERE media_index.id = index_id AND asset_id = $1 ORDER BY {creation} DESC LIMIT $2 OFFSET $3"
-        );
-        let rows: Vec<(String, String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .bind(asset.to_string())
-            .bind(limit)
-            .bind(offset)
-            .fetch_all(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        let place = |(id, index, name): (String, String, String)| match (
-            IndexedAssetId::parse(&id),
-            IndexId::parse(&index),
-        ) {
-            (Some(id), Some(index)) => Ok((id, index, name)),
-            _ => Err(Error::Corrupt { table: "indexed_asset", id }),
-        };
-        Ok((rows.into_iter().map(place).collect::<Result<_>>()?, total.unsigned_abs()))
+                );
+                let rows: Vec<(String, String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+                    .bind(asset.to_string())
+                    .bind(limit)
+                    .bind(offset)
+                    .fetch_all(&mut *tx)
+                    .await?;
+                tx.commit().await?;
+                let place = |(id, index, name): (String, String, String)| match (
+                    IndexedAssetId::parse(&id),
+                    IndexId::parse(&index),
+                ) {
+                    (Some(id), Some(index)) => Ok((id, index, name)),
+                    _ => Err(Error::Corrupt { table: "indexed_asset", id }),
+                };
+                Ok((rows.into_iter().map(place).collect::<Result<_>>()?, total.unsigned_abs()))
+            })
+            .await
     }
 
     /// Changes what is kept with an indexed asset, like [`Store::change_user_metadata`].
@@ -584,7 +592,7 @@ mod tests {
     #[tokio::test]
     async fn lists_walk_an_index_in_the_pages_order() {
         let folder = tempfile::TempDir::new().unwrap();
-        let store = Store::open(folder.path(), &crate::Database::Folder, 0).await.unwrap();
+        let store = Store::open(folder.path(), &crate::Homes::default(), 0).await.unwrap();
         let index = IndexId::parse(&"0".repeat(24)).unwrap();
         let all = IndexedAssetQuery { page: 1, page_limit: 10, ..IndexedAssetQuery::default() };
         let updated = Order { by: SortBy::UpdatedAt, ascending: true };

@@ -164,7 +164,7 @@ impl Store {
     /// # Errors
     /// When the database fails or the row is corrupt.
     pub async fn index(&self, account: &str, id: IndexId) -> Result<Option<IndexRecord>> {
-        find(&mut *self.db.readers().acquire().await?, account, id).await
+        self.db.read(async { find(&mut *self.db.readers().pool().acquire().await?, account, id).await }).await
     }
 
     /// One page of the account's indexes, and how many there are on all pages: exact up to 10,000, beyond that at least so
@@ -174,12 +174,17 @@ impl Store {
     /// When the database fails or a row is corrupt.
     pub async fn indexes(&self, account: &str, query: &IndexQuery) -> Result<(Vec<IndexRecord>, u64)> {
         let dialect = self.db.dialect();
-        let mut tx = self.db.snapshot().await?;
-        let total: i64 = select_count(dialect, account, query).number().fetch_one(&mut *tx).await?;
-        let rows: Vec<IndexRow> = select_page(dialect, account, query).rows().fetch_all(&mut *tx).await?;
-        tx.commit().await?;
-        let records = rows.into_iter().map(IndexRecord::try_from).collect::<Result<_>>()?;
-        Ok((records, total.unsigned_abs()))
+        self.db
+            .read(async {
+                let mut tx = self.db.snapshot().await?;
+                let total: i64 = select_count(dialect, account, query).number().fetch_one(&mut *tx).await?;
+                let rows: Vec<IndexRow> =
+                    select_page(dialect, account, query).rows().fetch_all(&mut *tx).await?;
+                tx.commit().await?;
+                let records = rows.into_iter().map(IndexRecord::try_from).collect::<Result<_>>()?;
+                Ok((records, total.unsigned_abs()))
+            })
+            .await
     }
 
     /// Gives an index of the account another name, or its own again.
@@ -295,7 +300,7 @@ mod tests {
     #[tokio::test]
     async fn lists_walk_an_index_in_the_pages_order() {
         let folder = tempfile::TempDir::new().unwrap();
-        let store = Store::open(folder.path(), &crate::Database::Folder, 0).await.unwrap();
+        let store = Store::open(folder.path(), &crate::Homes::default(), 0).await.unwrap();
         let all = IndexQuery { page: 1, page_limit: 10, ..IndexQuery::default() };
         let updated = Order { by: SortBy::UpdatedAt, ascending: false };
         for (query, step) in [

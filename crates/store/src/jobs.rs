@@ -340,12 +340,19 @@ impl Store {
         })
     }
 
-    /// Gives a job back unfinished and uncounted: its worker is shutting down.
+    /// Gives a job back unfinished and uncounted: its worker is shutting down, or it has no room. It is not taken again before
+    /// `run_at`, milliseconds since the epoch.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn release_job(&self, job: &JobRecord) -> Result<()> {
-        transaction!(self.db, |tx| { release(tx, job).await.map(drop) })
+    pub async fn release_job(&self, job: &JobRecord, run_at: i64) -> Result<()> {
+        transaction!(self.db, |tx| {
+            if release(tx, job).await? {
+                let later = sqlx::query("UPDATE job SET run_at = $2 WHERE id = $1 AND run_at < $2");
+                later.bind(&job.id).bind(run_at).execute(tx).await?;
+            }
+            Ok(())
+        })
     }
 
     /// Notes a failed attempt. `retry_at` is when to try again, milliseconds since the epoch; without it, or after

@@ -8,6 +8,7 @@ mod appender;
 mod arriving;
 mod assets;
 mod blobs;
+mod cache;
 mod census;
 mod db;
 mod deliveries;
@@ -18,6 +19,7 @@ mod early;
 mod error;
 mod events;
 mod fold;
+mod folder;
 mod folder_lock;
 mod group;
 mod idempotency;
@@ -28,8 +30,16 @@ mod indexes;
 mod indexing;
 mod jobs;
 mod list;
+mod objects;
+mod outgoing;
+mod parts;
 mod publish;
+mod pulse;
+mod rate_shares;
+mod readers;
 mod remove;
+mod reserve;
+mod scratch;
 mod secrets;
 mod sessions;
 mod sql;
@@ -47,14 +57,15 @@ use std::{path::Path, sync::Arc};
 pub use accounts::{AccountRecord, ApiKey, KeyOrigin, KeyRecord};
 pub use appender::Held;
 pub use assets::AssetRecord;
-pub use blobs::{BlobKey, Blobs};
+pub use blobs::{BlobKey, BlobStore, Blobs, ByteSource, Object, Opened};
+pub use cache::Local;
 pub use census::{DiskSpace, JobCount};
 pub use db::Database;
 pub use deliveries::{DeliveryRecord, Outcome};
 pub use derivatives::{Attempt, DerivativeRecord};
 pub use doctor::{Finding, Report};
 pub use early::EarlyDerivative;
-pub use error::{Error, Result};
+pub use error::{Error, Result, is_full};
 pub use idempotency::Receipt;
 pub use imports::ImportRecord;
 pub use incoming::{IncomingChunk, IncomingFile, RepeatedChunk, Whole};
@@ -63,22 +74,46 @@ pub use indexes::{IndexQuery, IndexRecord, Renamed};
 pub use indexing::Indexing;
 pub use jobs::{JobRecord, Lane, MAX_FAILED_ATTEMPTS, MAX_LOST_LEASES};
 pub use list::{AssetQuery, Order, SortBy};
+pub use rate_shares::RateShare;
 pub use remove::Removal;
 pub use sessions::{ChunkRecord, Reported, Slot, UploadSession};
 pub use staging::{Sealed, Staged, StagingFile};
 pub use webhooks::WebhookRecord;
 
+pub use reelhouse_bucket::{Bytes as ObjectBytes, Shown};
+
+use census::disk_space;
 use db::Db;
 use error::During;
 use folder_lock::FolderLock;
+use reserve::Reserve;
+use scratch::Scratch;
 
-/// Everything that is remembered, over one data folder.
+/// Where all of it is kept.
+#[derive(Debug, Clone, Default)]
+pub struct Homes {
+    /// Rows.
+    pub database: Database,
+    /// Originals and what is made of them.
+    pub blobs: BlobStore,
+}
+
+impl Homes {
+    /// Whether the data folder holds nothing that must last.
+    fn are_elsewhere(&self) -> bool {
+        matches!(self, Self { database: Database::Postgres(_), blobs: BlobStore::Bucket(..) })
+    }
+}
+
+/// Everything that is remembered.
 #[derive(Debug)]
 pub struct Store {
     db: Db,
     blobs: Blobs,
     /// Names this folder among all that share a database; its server is one node, whatever process that is.
     node: Arc<str>,
+    /// Lets who deletes do so on a full disk.
+    reserve: Reserve,
     /// Held while this process is the folder's server.
     _lock: Option<FolderLock>,
 }
@@ -89,12 +124,16 @@ impl Store {
     /// # Errors
     /// [`Error::FolderHeld`] when another server holds the folder, [`Error::SchemaNewer`] when a newer
     /// version of this program wrote it.
-    pub async fn open(data_dir: &Path, database: &Database, now_ms: i64) -> Result<Self> {
+    pub async fn open(data_dir: &Path, homes: &Homes, now_ms: i64) -> Result<Self> {
         let lock = FolderLock::take(data_dir, now_ms)?;
-        let db = Db::open(database, data_dir).await?;
-        let blobs = Blobs::open(data_dir)?;
+        let reserve = Reserve::of(data_dir);
+        // A start writes, too.
+        reserve.settle(disk_space(data_dir)?.free)?;
+        let db = Db::open(&homes.database, data_dir).await?;
+        let blobs = Blobs::open(Scratch::at(data_dir), &homes.blobs)?;
         let node = lock.node.as_str().into();
-        let store = Self { db, blobs, node, _lock: Some(lock) };
+        let store = Self { db, blobs, node, reserve, _lock: Some(lock) };
+        store.claim_bucket().await?;
         store.recover(now_ms).await?;
         Ok(store)
     }
@@ -105,13 +144,36 @@ impl Store {
     /// # Errors
     /// [`Error::NoSuchFolder`] when no server ever ran on this folder; [`Error::SchemaOlder`] and
     /// [`Error::SchemaNewer`] when its schema is not this program's.
-    pub async fn attach(data_dir: &Path, database: &Database) -> Result<Self> {
-        if !FolderLock::was_ever_taken(data_dir) {
+    pub async fn attach(data_dir: &Path, homes: &Homes) -> Result<Self> {
+        if !homes.are_elsewhere() && !FolderLock::was_ever_taken(data_dir) {
             return Err(Error::NoSuchFolder { path: data_dir.to_owned() });
         }
-        let db = Db::attach(database, data_dir).await?;
+        let db = Db::attach(&homes.database, data_dir).await?;
         let node = FolderLock::node_of(data_dir).into();
-        Ok(Self { db, blobs: Blobs::attach(data_dir), node, _lock: None })
+        let blobs = Blobs::attach(Scratch::at(data_dir), &homes.blobs)?;
+        Ok(Self { db, blobs, node, reserve: Reserve::of(data_dir), _lock: None })
+    }
+
+    /// Works beside servers: like [`Store::attach`], and where rows and blobs are elsewhere, in a folder of its own, which is
+    /// made. What dead workers left there is removed when no server holds it, who would do so.
+    ///
+    /// # Errors
+    /// Like [`Store::attach`].
+    pub async fn join(data_dir: &Path, homes: &Homes, now_ms: i64) -> Result<Self> {
+        let mine =
+            if homes.are_elsewhere() { FolderLock::take(data_dir, now_ms).map(Some) } else { Ok(None) };
+        let store = Self::attach(data_dir, homes).await?;
+        match mine {
+            Ok(Some(lock)) => {
+                store.blobs.scratch.make()?;
+                store.remove_left_over().await?;
+                drop(lock);
+            }
+            Ok(None) | Err(Error::FolderHeld { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        store.claim_bucket().await?;
+        Ok(store)
     }
 
     /// Brings the schema of a database up to this program's, while servers run on it or not; of SQLite, only without one.
@@ -132,7 +194,7 @@ impl Store {
         format!("serve:{}:", self.node)
     }
 
-    /// The folder's blobs.
+    /// Originals and what is made of them.
     pub fn blobs(&self) -> &Blobs {
         &self.blobs
     }
@@ -143,6 +205,14 @@ impl Store {
     /// What the database said.
     pub async fn ping(&self) -> Result<()> {
         self.db.ping().await
+    }
+
+    /// Sees to it that some room is kept for when the disk is full, and that it is not when that is so.
+    ///
+    /// # Errors
+    /// When the folder fails.
+    pub fn settle_reserve(&self) -> Result<()> {
+        self.reserve.settle(self.disk_space()?.free)
     }
 
     /// Ends what some node began before `before_ms` and, by then, could not end: it died, or lost the database. Safe beside
@@ -169,13 +239,20 @@ impl Store {
         for asset in self.tombstones(i64::MAX).await? {
             self.finish_removal(asset).await?;
         }
-        self.remove_stray_incoming().await?;
         // Their process held the folder's lock, and that is ours now.
         self.take_back_leases(now_ms, Some(&self.server_worker())).await?;
         self.take_back_deliveries(now_ms, Some(&self.server_worker())).await?;
+        // Those that ran under such a lease.
+        self.remove_left_over().await?;
+        self.blobs.scratch.clear_staging()
+    }
+
+    /// Removes what no asset waits for, and no job makes.
+    async fn remove_left_over(&self) -> Result<()> {
+        self.remove_stray_incoming().await?;
         for path in self.abandoned_attempts().await? {
             std::fs::remove_dir_all(path).during("removing what an attempt left")?;
         }
-        self.blobs.clear_staging()
+        Ok(())
     }
 }

@@ -12,7 +12,6 @@ use tracing::{Instrument, Span};
 
 use crate::{
     AssetRecord, EarlyDerivative, Store, assets,
-    blobs::{BlobKey, blocking},
     error::{Error, Result},
     idempotency::{self, Receipt},
     jobs,
@@ -26,7 +25,7 @@ impl Store {
     /// returns, nothing of it is there after the next start.
     ///
     /// The order is the promise: the intent is committed; then the file is in its place, its bytes flushed and its
-    /// folder, too; one transaction writes the row and ends the intent. An intent that was taken back
+    /// folder, too, or completed in the bucket; one transaction writes the row and ends the intent. An intent that was taken back
     /// meanwhile cannot be ended.
     ///
     /// # Errors
@@ -37,13 +36,16 @@ impl Store {
         asset: AssetRecord,
         early: Option<EarlyDerivative>,
         receipt: Option<Receipt>,
+        now_ms: i64,
     ) -> Result<bool> {
         let id = asset.id;
         let early = early.map(|early| {
             let folder = early.folder_at_publish(id);
             (early, folder)
         });
-        try_join!(self.insert_intent(&asset), bytes.flushed())?;
+        // As long as a store takes; an intent is not to become old for it.
+        bytes.sent().await?;
+        try_join!(self.insert_intent(id, now_ms), bytes.flushed())?;
         let moved_and_recorded = async {
             let kept = async {
                 match &early {
@@ -52,7 +54,7 @@ impl Store {
                 }
             };
             // Both to their end: what goes on after the other failed could not be taken back.
-            let (moved, kept) = join!(bytes.move_into(BlobKey::Original(id)), kept);
+            let (moved, kept) = join!(bytes.move_into_place(), kept);
             moved.and(kept)?;
             self.insert_published(Published { asset, early, receipt, pushed: AtomicBool::new(false) }).await
         };
@@ -76,14 +78,14 @@ impl Store {
         }
     }
 
-    async fn insert_intent(&self, asset: &AssetRecord) -> Result<()> {
-        let (id, created_at, node) = (asset.id, asset.created_at, Arc::clone(&self.node));
+    async fn insert_intent(&self, id: AssetId, now_ms: i64) -> Result<()> {
+        let node = Arc::clone(&self.node);
         let work = self.db.group().write(Box::new(move |tx| {
             let node = Arc::clone(&node);
             Box::pin(async move {
                 sqlx::query("INSERT INTO publish_intent (asset_id, created_at, node) VALUES ($1, $2, $3)")
                     .bind(id.to_string())
-                    .bind(created_at)
+                    .bind(now_ms)
                     .bind(node.as_ref())
                     .execute(tx)
                     .await?;
@@ -144,9 +146,8 @@ impl Store {
             Ok(if row.is_some() { Resolved::Published } else { Resolved::TakenBack })
         })?;
         if resolved == Resolved::TakenBack {
-            self.blobs.remove(BlobKey::Original(asset)).await?;
-            let blobs = self.blobs.clone();
-            blocking(move || blobs.remove_derived(asset, |_| true)).await?;
+            self.blobs.remove_unseen(asset).await?;
+            self.blobs.remove_derived(asset, |_| true).await?;
         }
         transaction!(self.db, |tx| {
             sqlx::query("DELETE FROM publish_intent WHERE asset_id = $1")
@@ -184,7 +185,7 @@ impl Published {
     async fn insert(&self, tx: &mut AnyConnection) -> Result<()> {
         let Self { asset, early, receipt, pushed } = self;
         idempotency::insert(tx, &asset.account, receipt.as_ref(), asset.created_at).await?;
-        let is_told = assets::insert(tx, asset).await?;
+        let is_told = assets::insert(tx, asset, asset.size.unwrap_or(0)).await?;
         pushed.store(is_told || asset.wanted().next().is_some(), Relaxed);
         if let Some((early, folder)) = early {
             early.record(tx, asset.id, folder, asset.created_at).await?;

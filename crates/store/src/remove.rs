@@ -4,7 +4,7 @@ use reelhouse_api::{AssetError, AssetId, EventKind, Fault};
 
 use crate::{
     Store,
-    blobs::{BlobKey, blocking},
+    blobs::BlobKey,
     dialect::forget_name,
     error::{Error, Result},
     events,
@@ -30,7 +30,23 @@ impl Store {
     /// # Errors
     /// When the database or the folder fails; a tombstone that was committed is finished by the next start.
     pub async fn remove(&self, account: &str, id: AssetId, force: bool, now_ms: i64) -> Result<Removal> {
-        let removal = transaction!(self.db, |tx| {
+        let removal = match self.entomb(account, id, force, now_ms).await {
+            // The bytes that go give more than that back.
+            Err(error) if error.is_full() && self.reserve.give_up()? => {
+                tracing::warn!("the disk is full: the room that is kept for it is given up");
+                self.entomb(account, id, force, now_ms).await
+            }
+            removal => removal,
+        }?;
+        if removal == Removal::Removed {
+            self.finish_removal(id).await?;
+        }
+        Ok(removal)
+    }
+
+    /// From here on nobody sees it.
+    async fn entomb(&self, account: &str, id: AssetId, force: bool, now_ms: i64) -> Result<Removal> {
+        transaction!(self.db, |tx| {
             let size: Option<Option<i64>> = sqlx::query_scalar(
                 "SELECT size FROM asset WHERE id = $1 AND account = $2 AND deleted_at IS NULL",
             )
@@ -69,11 +85,7 @@ impl Store {
             // Whoever runs one will find that it is no longer theirs.
             sqlx::query("DELETE FROM job WHERE asset_id = $1").bind(id.to_string()).execute(tx).await?;
             Ok(Removal::Removed)
-        })?;
-        if removal == Removal::Removed {
-            self.finish_removal(id).await?;
-        }
-        Ok(removal)
+        })
     }
 
     /// Assets deleted before `before_ms` whose removal did not come to its end.
@@ -87,10 +99,10 @@ impl Store {
     }
 
     pub(crate) async fn finish_removal(&self, id: AssetId) -> Result<()> {
-        self.blobs.remove(BlobKey::Incoming(id)).await?;
-        self.blobs.remove(BlobKey::Original(id)).await?;
-        let blobs = self.blobs.clone();
-        blocking(move || blobs.remove_derived(id, |_| true)).await?;
+        self.abort_parts(id).await?;
+        self.blobs.remove_incoming(id).await?;
+        self.blobs.remove(&BlobKey::Original(id)).await?;
+        self.blobs.remove_derived(id, |_| true).await?;
         transaction!(self.db, |tx| {
             sqlx::query("DELETE FROM derivative WHERE asset_id = $1")
                 .bind(id.to_string())

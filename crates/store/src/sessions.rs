@@ -9,7 +9,6 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 use crate::{
     AssetRecord, Store,
     assets::{self, become_failed},
-    blobs::BlobKey,
     error::{Error, Result},
     idempotency::{self, Receipt},
     jobs,
@@ -31,6 +30,8 @@ pub struct UploadSession {
     pub total_size: u64,
     /// Bytes of every chunk but the last, at least 1.
     pub chunk_size: u64,
+    /// The id of the upload in parts that takes the chunks at the bucket; none where they come to us.
+    pub multipart_id: Option<String>,
     /// Where it stands.
     pub status: UploadStatus,
     /// Milliseconds since the epoch.
@@ -112,14 +113,14 @@ struct SessionRow {
     r#type: String,
     total_size: i64,
     chunk_size: i64,
+    multipart_id: Option<String>,
     status: String,
     created_at: i64,
     updated_at: i64,
     expires_at: i64,
 }
 
-const COLUMNS: &str =
-    "id, asset_id, account, type, total_size, chunk_size, status, created_at, updated_at, expires_at";
+const COLUMNS: &str = "id, asset_id, account, type, total_size, chunk_size, multipart_id, status, created_at, updated_at, expires_at";
 
 impl TryFrom<SessionRow> for UploadSession {
     type Error = Error;
@@ -132,6 +133,7 @@ impl TryFrom<SessionRow> for UploadSession {
             r#type,
             total_size,
             chunk_size,
+            multipart_id,
             status,
             created_at,
             updated_at,
@@ -145,6 +147,7 @@ impl TryFrom<SessionRow> for UploadSession {
                 kind: MediaKind::parse(&r#type)?,
                 total_size: u64::try_from(total_size).ok().filter(|bytes| *bytes > 0)?,
                 chunk_size: u64::try_from(chunk_size).ok().filter(|bytes| *bytes > 0)?,
+                multipart_id,
                 status: UploadStatus::parse(&status)?,
                 created_at,
                 updated_at,
@@ -156,7 +159,22 @@ impl TryFrom<SessionRow> for UploadSession {
 }
 
 impl Store {
-    /// Begins an upload: its session and its asset, which is processing until the job at the upload's end has decided.
+    /// Makes the place where the chunks of an asset will go; returns the id of an upload in parts where that is the bucket. A crash
+    /// before [`Store::begin_upload`] leaves a file without a row, which the next start removes, or an upload to the bucket,
+    /// which is given up when it is old.
+    ///
+    /// # Errors
+    /// When the folder or the bucket fails.
+    pub async fn make_place(&self, asset: AssetId) -> Result<Option<String>> {
+        let parts = self.begin_parts(asset).await?;
+        if parts.is_none() {
+            self.blobs.create_incoming(asset).await?;
+        }
+        Ok(parts)
+    }
+
+    /// Begins an upload whose place is made: its session and its asset, which is processing until the job at the upload's end
+    /// has decided. When it fails, the place goes.
     ///
     /// # Errors
     /// When the database fails, the account's quota is reached, or the receipt's key was used meanwhile.
@@ -166,12 +184,12 @@ impl Store {
         session: &UploadSession,
         receipt: Option<&Receipt>,
     ) -> Result<()> {
-        // The file first: chunks may come the moment the row is there. A crash in between leaves a file without a row, which
-        // the next start removes.
-        self.blobs.create_incoming(asset.id).await?;
         let begun = self.insert_upload(asset, session, receipt).await;
         if begun.as_ref().is_err_and(Error::is_certain) {
-            self.blobs.remove(BlobKey::Incoming(asset.id)).await?;
+            match &session.multipart_id {
+                Some(_) => self.give_up_parts(session).await?,
+                None => self.blobs.remove_incoming(asset.id).await?,
+            }
         }
         begun
     }
@@ -183,11 +201,11 @@ impl Store {
         receipt: Option<&Receipt>,
     ) -> Result<()> {
         let sql = format!(
-            "INSERT INTO upload_session ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+            "INSERT INTO upload_session ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
         );
         transaction!(self.db, |tx| {
             idempotency::insert(tx, &asset.account, receipt, asset.created_at).await?;
-            assets::insert(tx, asset).await?;
+            assets::insert(tx, asset, session.total_size).await?;
             sqlx::query(AssertSqlSafe(sql.as_str()))
                 .bind(session.id.to_string())
                 .bind(session.asset_id.to_string())
@@ -195,6 +213,7 @@ impl Store {
                 .bind(session.kind.as_str())
                 .bind(i64_of(session.total_size))
                 .bind(i64_of(session.chunk_size))
+                .bind(&session.multipart_id)
                 .bind(session.status.as_str())
                 .bind(session.created_at)
                 .bind(session.updated_at)
@@ -236,24 +255,29 @@ impl Store {
         now_ms: i64,
     ) -> Result<(Vec<UploadSession>, u64)> {
         let open = "FROM upload_session WHERE account = $1 AND status = 'active' AND expires_at > $2";
-        let mut tx = self.db.snapshot().await?;
-        let total: i64 = sqlx::query_scalar(AssertSqlSafe(format!("SELECT COUNT(*) {open}")))
-            .bind(account)
-            .bind(now_ms)
-            .fetch_one(&mut *tx)
-            .await?;
-        let sql = format!("SELECT {COLUMNS} {open} ORDER BY created_at DESC, id DESC LIMIT $3 OFFSET $4");
-        let offset = i64::try_from(page.saturating_sub(1)).unwrap_or(i64::MAX);
-        let rows: Vec<SessionRow> = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(account)
-            .bind(now_ms)
-            .bind(i64::from(page_limit))
-            .bind(offset.saturating_mul(i64::from(page_limit)))
-            .fetch_all(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        let sessions = rows.into_iter().map(UploadSession::try_from).collect::<Result<_>>()?;
-        Ok((sessions, total.unsigned_abs()))
+        self.db
+            .read(async {
+                let mut tx = self.db.snapshot().await?;
+                let total: i64 = sqlx::query_scalar(AssertSqlSafe(format!("SELECT COUNT(*) {open}")))
+                    .bind(account)
+                    .bind(now_ms)
+                    .fetch_one(&mut *tx)
+                    .await?;
+                let sql =
+                    format!("SELECT {COLUMNS} {open} ORDER BY created_at DESC, id DESC LIMIT $3 OFFSET $4");
+                let offset = i64::try_from(page.saturating_sub(1)).unwrap_or(i64::MAX);
+                let rows: Vec<SessionRow> = sqlx::query_as(AssertSqlSafe(sql))
+                    .bind(account)
+                    .bind(now_ms)
+                    .bind(i64::from(page_limit))
+                    .bind(offset.saturating_mul(i64::from(page_limit)))
+                    .fetch_all(&mut *tx)
+                    .await?;
+                tx.commit().await?;
+                let sessions = rows.into_iter().map(UploadSession::try_from).collect::<Result<_>>()?;
+                Ok((sessions, total.unsigned_abs()))
+            })
+            .await
     }
 
     /// What is where a chunk goes.
@@ -261,8 +285,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn slot(&self, session: &UploadSession, index: u64, now_ms: i64) -> Result<Slot> {
-        let mut tx = self.db.snapshot().await?;
-        slot(&mut tx, session, index, now_ms).await
+        self.db
+            .read(async {
+                let mut tx = self.db.snapshot().await?;
+                slot(&mut tx, session, index, now_ms).await
+            })
+            .await
     }
 
     /// Makes room for a chunk to be written: from now on what was received there does not count.
@@ -370,8 +398,9 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn completed_chunks(&self, session: &UploadSession) -> Result<(u64, u64)> {
-        let mut connection = self.db.readers().acquire().await?;
-        completed(&mut connection, session).await
+        self.db
+            .read(async { completed(&mut *self.db.readers().pool().acquire().await?, session).await })
+            .await
     }
 
     /// Those chunks of a range of indices whose bytes are here.

@@ -8,13 +8,14 @@ use tokio::time::{sleep, timeout};
 use crate::{
     dialect::Dialect,
     error::{Error, Result, Setback},
+    pulse::{Pulse, Silent},
 };
 
 /// How long a transaction is begun again when another's was first.
 const CONFLICT_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a database that is away is waited for.
 const LOSS_PATIENCE: Duration = Duration::from_secs(10);
-/// Longer than any transaction takes. A database that neither answers nor ends the connection is away.
+/// Longer than any transaction takes, although the database answers others.
 const ATTEMPT: Duration = Duration::from_secs(30);
 /// How long a connection that failed is waited for.
 const ROLLBACK: Duration = Duration::from_secs(1);
@@ -55,11 +56,12 @@ pub(crate) use transaction;
 pub(crate) struct Writer {
     pool: AnyPool,
     dialect: Dialect,
+    pulse: Pulse,
 }
 
 impl Writer {
-    pub(crate) fn new(pool: AnyPool, dialect: Dialect) -> Self {
-        Self { pool, dialect }
+    pub(crate) fn new(pool: AnyPool, dialect: Dialect, pulse: Pulse) -> Self {
+        Self { pool, dialect, pulse }
     }
 
     pub(crate) fn pool(&self) -> &AnyPool {
@@ -101,7 +103,8 @@ impl Attempts<'_> {
     /// # Errors
     /// When it could not be begun for too long.
     pub(crate) async fn begin(&mut self) -> Result<Option<Transaction<'static, Any>>> {
-        match self.writer.begin().await {
+        let begun = self.writer.pulse.guard(self.writer.begin()).await;
+        match begun.unwrap_or_else(|silent| Err(sqlx::Error::from(silent).into())) {
             Ok(tx) => Ok(Some(tx)),
             Err(error) => self.pause(error).await.map(|()| None),
         }
@@ -111,7 +114,10 @@ impl Attempts<'_> {
     pub(crate) async fn run<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         match self.writer.dialect {
             Dialect::Sqlite => work.await,
-            Dialect::Postgres => timeout(ATTEMPT, work).await.map_err(|_| silence())?,
+            Dialect::Postgres => {
+                let worked = timeout(ATTEMPT, self.writer.pulse.guard(work)).await;
+                worked.unwrap_or(Err(Silent)).map_err(sqlx::Error::from)?
+            }
         }
     }
 
@@ -132,7 +138,8 @@ impl Attempts<'_> {
             }
             (Ok(done), Dialect::Sqlite) => tx.commit().await.map(|()| done).map_err(Error::from),
             (Ok(done), Dialect::Postgres) => {
-                let committed = timeout(ATTEMPT, tx.commit()).await.unwrap_or_else(|_| Err(silence()));
+                let committed = timeout(ATTEMPT, self.writer.pulse.guard(tx.commit())).await;
+                let committed = committed.unwrap_or(Err(Silent)).unwrap_or_else(|silent| Err(silent.into()));
                 committed.map(|()| done).map_err(Error::of_commit)
             }
         };
@@ -158,11 +165,6 @@ impl Attempts<'_> {
         sleep(pause).await;
         Ok(())
     }
-}
-
-/// The database neither answers nor ends the connection.
-fn silence() -> sqlx::Error {
-    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
 }
 
 /// Half to one and a half of a pause that doubles, so that those that got in each other's way do not meet again.

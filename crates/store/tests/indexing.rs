@@ -4,13 +4,15 @@
 
 mod database;
 
+use std::path::Path;
+
 use reelhouse_api::{
     AssetError, AssetId, IdMaker, IndexId, IndexedAssetId, JobKind, JobState, MediaKind, Method, Status,
     index::{IndexModel, IndexedAssetStatus},
 };
 use reelhouse_store::{
-    Added, ApiKey, AssetRecord, Database, IndexRecord, IndexedAssetRecord, JobRecord, KeyOrigin, Lane, Store,
-    SystemRecord,
+    Added, ApiKey, AssetRecord, BlobStore, Database, Homes, IndexRecord, IndexedAssetRecord, JobRecord,
+    KeyOrigin, Lane, Store, SystemRecord,
 };
 use tempfile::TempDir;
 
@@ -21,16 +23,21 @@ struct Fixture {
     asset: AssetId,
 }
 
+fn homes(folder: &Path) -> Homes {
+    Homes {
+        database: Database::parse(&database::url(folder)).unwrap(),
+        blobs: BlobStore::parse(&database::blob_url(folder), 1 << 20).unwrap(),
+    }
+}
+
 /// A store with one ready asset.
 async fn fixture() -> Fixture {
     let folder = TempDir::new().unwrap();
-    let store = Store::open(folder.path(), &Database::parse(&database::url(folder.path())).unwrap(), 0)
-        .await
-        .unwrap();
+    let store = Store::open(folder.path(), &homes(folder.path()), 0).await.unwrap();
     store.add_key("a", &ApiKey::new("a-key-for-tests-only"), KeyOrigin::Created, false, 0).await.unwrap();
     let ids = IdMaker::default();
     let asset = ids.next(1000, [1; 4]);
-    let mut file = store.blobs().stage(None);
+    let mut file = store.blobs().stage(asset, None);
     file.push(b"bytes").await.unwrap();
     let sealed = file.seal().await.unwrap();
     let record = AssetRecord {
@@ -53,7 +60,7 @@ async fn fixture() -> Fixture {
         thumbnail_folder: None,
         technical_metadata: None,
     };
-    store.publish(sealed, record, None, None).await.unwrap();
+    store.publish(sealed, record, None, None, 1000).await.unwrap();
     Fixture { _folder: folder, store, ids, asset }
 }
 

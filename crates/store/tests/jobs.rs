@@ -4,10 +4,13 @@
 
 mod database;
 
+use std::path::Path;
+
 use reelhouse_api::{AssetId, IdMaker, JobKind, JobState, MediaKind, Method, RenditionStatus, Status};
+use reelhouse_bucket::Bucket;
 use reelhouse_store::{
-    ApiKey, AssetRecord, Database, JobRecord, KeyOrigin, Lane, MAX_FAILED_ATTEMPTS, MAX_LOST_LEASES, Removal,
-    Store,
+    ApiKey, AssetRecord, BlobStore, Database, Homes, JobRecord, KeyOrigin, Lane, MAX_FAILED_ATTEMPTS,
+    MAX_LOST_LEASES, Removal, Store,
 };
 use tempfile::TempDir;
 
@@ -19,15 +22,20 @@ struct Fixture {
     asset: AssetId,
 }
 
+fn homes(folder: &Path) -> Homes {
+    Homes {
+        database: Database::parse(&database::url(folder)).unwrap(),
+        blobs: BlobStore::parse(&database::blob_url(folder), 1 << 20).unwrap(),
+    }
+}
+
 /// A store with one asset that wants HLS.
 async fn fixture() -> Fixture {
     let folder = TempDir::new().unwrap();
-    let store = Store::open(folder.path(), &Database::parse(&database::url(folder.path())).unwrap(), 0)
-        .await
-        .unwrap();
+    let store = Store::open(folder.path(), &homes(folder.path()), 0).await.unwrap();
     store.add_key("a", &ApiKey::new("a-key-for-tests-only"), KeyOrigin::Created, false, 0).await.unwrap();
     let asset = IdMaker::default().next(1000, [1; 4]);
-    let mut file = store.blobs().stage(None);
+    let mut file = store.blobs().stage(asset, None);
     file.push(b"bytes").await.unwrap();
     let sealed = file.seal().await.unwrap();
     let record = AssetRecord {
@@ -50,7 +58,7 @@ async fn fixture() -> Fixture {
         thumbnail_folder: None,
         technical_metadata: None,
     };
-    store.publish(sealed, record, None, None).await.unwrap();
+    store.publish(sealed, record, None, None, 1000).await.unwrap();
     Fixture { folder, store, asset }
 }
 
@@ -70,15 +78,23 @@ impl Fixture {
         self.store.finish_job(job, attempt, "{}", 5000).await.unwrap()
     }
 
-    /// The derivatives on disk and the attempts under way.
-    fn folders(&self) -> (Vec<String>, usize) {
+    /// The derivatives there are and the attempts under way.
+    async fn folders(&self) -> (Vec<String>, usize) {
         let asset = self.asset.to_string();
-        let derived = self.folder.path().join("derived").join(&asset[22..]).join(&asset);
+        let home = format!("derived/{}/{asset}/", &asset[22..]);
         let names = |path| {
             let entries = std::fs::read_dir(path).into_iter().flatten();
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
         };
-        (names(derived), names(self.folder.path().join("work")).len())
+        let derived = match homes(self.folder.path()).blobs {
+            BlobStore::Folder => names(self.folder.path().join(&home)),
+            BlobStore::Bucket(location, _) => {
+                let found = Bucket::new(location).unwrap().list(&home, None).await.unwrap().objects;
+                let folder = |key: &str| key[home.len()..].split('/').next().unwrap().to_owned();
+                found.iter().map(|object| folder(&object.key)).collect()
+            }
+        };
+        (derived, names(self.folder.path().join("work")).len())
     }
 
     async fn assert_healthy(&self) {
@@ -102,7 +118,7 @@ async fn a_job_is_pushed_with_its_asset_claimed_once_and_ends_with_its_result() 
     assert!(fixture.finish(&job).await);
     assert_eq!(fixture.status().await, Some(RenditionStatus::Ready));
     assert_eq!(fixture.store.jobs().await.unwrap(), []);
-    assert_eq!(fixture.folders(), (vec![job.attempt()], 0));
+    assert_eq!(fixture.folders().await, (vec![job.attempt()], 0));
     let made = fixture.store.derivative(fixture.asset, JobKind::Hls).await.unwrap().unwrap();
     assert_eq!((made.folder, made.bytes), (job.attempt(), job.attempt().len() as u64));
     fixture.assert_healthy().await;
@@ -121,14 +137,14 @@ async fn who_lost_the_lease_cannot_write() {
     assert!(!fixture.store.renew_lease(&late, None, 99_000).await.unwrap());
     assert!(!fixture.finish(&late).await);
     fixture.store.fail_job(&late, "too late", None, 60_000).await.unwrap();
-    fixture.store.release_job(&late).await.unwrap();
+    fixture.store.release_job(&late, 0).await.unwrap();
     let running = fixture.store.jobs().await.unwrap();
     assert_eq!((running[0].state, running[0].token, running[0].failed_attempts), (JobState::Running, 2, 0));
-    assert_eq!(fixture.folders(), (vec![], 0), "nothing of it remains");
+    assert_eq!(fixture.folders().await, (vec![], 0), "nothing of it remains");
 
     assert!(fixture.finish(&next).await);
     assert!(!fixture.finish(&late).await);
-    assert_eq!(fixture.folders(), (vec![next.attempt()], 0));
+    assert_eq!(fixture.folders().await, (vec![next.attempt()], 0));
     fixture.assert_healthy().await;
 }
 
@@ -165,8 +181,9 @@ async fn failures_and_lost_leases_are_capped_apart() {
 async fn what_can_never_be_made_is_given_up_at_once_and_a_release_is_not_counted() {
     let fixture = fixture().await;
     let job = fixture.claim(1000).await.unwrap();
-    fixture.store.release_job(&job).await.unwrap();
-    let job = fixture.claim(1000).await.unwrap();
+    fixture.store.release_job(&job, 1500).await.unwrap();
+    assert!(fixture.claim(1499).await.is_none());
+    let job = fixture.claim(1500).await.unwrap();
     assert_eq!((job.token, job.failed_attempts, job.lost_leases), (2, 0, 0));
     fixture.store.fail_job(&job, "broken", None, 2000).await.unwrap();
     assert_eq!(fixture.store.jobs().await.unwrap()[0].state, JobState::Dead);
@@ -183,7 +200,7 @@ async fn deleting_ends_jobs_and_removes_what_was_made() {
     assert!(!fixture.store.renew_lease(&job, None, 99_000).await.unwrap());
     std::fs::write(attempt.path().join("index"), "x").unwrap();
     assert!(!fixture.store.finish_job(&job, attempt, "{}", 3000).await.unwrap());
-    assert_eq!(fixture.folders(), (vec![], 0));
+    assert_eq!(fixture.folders().await, (vec![], 0));
     fixture.assert_healthy().await;
 }
 
@@ -208,22 +225,23 @@ async fn a_restart_takes_back_the_servers_own_leases_at_once() {
     std::fs::write(attempt.path().join("half"), "x").unwrap();
     std::mem::forget(attempt);
     drop(store);
-    let store = Store::open(folder.path(), &Database::parse(&database::url(folder.path())).unwrap(), 2000)
-        .await
-        .unwrap();
+    let store = Store::open(folder.path(), &homes(folder.path()), 2000).await.unwrap();
     let fixture = Fixture { folder, store, asset };
-    assert_eq!(fixture.folders().1, 0, "what the attempt left is gone");
+    assert_eq!(fixture.folders().await.1, 0, "what the attempt left is gone");
     let job = fixture.claim(2000).await.unwrap();
     assert_eq!((job.token, job.lost_leases), (2, 1));
 
     let attempt = fixture.store.begin_attempt(&job).await.unwrap();
+    std::fs::write(attempt.path().join("index"), "x").unwrap();
     let Fixture { folder, store, asset } = fixture;
     drop(store);
-    let store = Store::open(folder.path(), &Database::parse(&database::url(folder.path())).unwrap(), 3000)
-        .await
-        .unwrap();
+    let store = Store::open(folder.path(), &homes(folder.path()), 3000).await.unwrap();
     let fixture = Fixture { folder, store, asset };
-    assert_eq!((fixture.claim(3000).await, fixture.folders().1), (None, 1), "a worker of its own goes on");
+    assert_eq!(
+        (fixture.claim(3000).await, fixture.folders().await.1),
+        (None, 1),
+        "a worker of its own goes on"
+    );
     assert!(fixture.store.finish_job(&job, attempt, "{}", 4000).await.unwrap());
     fixture.assert_healthy().await;
 }

@@ -4,11 +4,14 @@
 
 mod database;
 
+use std::path::Path;
+
 use reelhouse_api::{
     AssetError, AssetId, EventKind, Fault, IdMaker, JobKind, MediaKind, Method, RenditionStatus, Status,
 };
 use reelhouse_store::{
-    ApiKey, AssetRecord, Database, DeliveryRecord, Error, KeyOrigin, Lane, Outcome, Store, WebhookRecord,
+    ApiKey, AssetRecord, BlobStore, Database, DeliveryRecord, Error, Homes, KeyOrigin, Lane, Outcome, Store,
+    WebhookRecord,
 };
 use tempfile::TempDir;
 
@@ -20,12 +23,17 @@ struct Fixture {
     ids: IdMaker,
 }
 
+fn homes(folder: &Path) -> Homes {
+    Homes {
+        database: Database::parse(&database::url(folder)).unwrap(),
+        blobs: BlobStore::parse(&database::blob_url(folder), 1 << 20).unwrap(),
+    }
+}
+
 /// A store with two accounts, `a` and `b`.
 async fn fixture() -> Fixture {
     let folder = TempDir::new().unwrap();
-    let store = Store::open(folder.path(), &Database::parse(&database::url(folder.path())).unwrap(), 0)
-        .await
-        .unwrap();
+    let store = Store::open(folder.path(), &homes(folder.path()), 0).await.unwrap();
     for account in ["a", "b"] {
         let key = ApiKey::new(format!("a-key-for-tests-of-{account}"));
         store.add_key(account, &key, KeyOrigin::Created, false, 0).await.unwrap();
@@ -40,7 +48,7 @@ impl Fixture {
 
     async fn publish(&self, hls: Option<RenditionStatus>) -> Result<AssetId, Error> {
         let asset = self.ids.next(1000, [1; 4]);
-        let mut file = self.store.blobs().stage(None);
+        let mut file = self.store.blobs().stage(asset, None);
         file.push(b"bytes").await.unwrap();
         let sealed = file.seal().await.unwrap();
         let record = AssetRecord {
@@ -63,7 +71,7 @@ impl Fixture {
             thumbnail_folder: None,
             technical_metadata: None,
         };
-        self.store.publish(sealed, record, None, None).await?;
+        self.store.publish(sealed, record, None, None, 1000).await?;
         Ok(asset)
     }
 
@@ -203,9 +211,7 @@ async fn a_server_that_died_leaves_its_deliveries_to_the_next() {
     let Fixture { folder, store, ids } = fixture;
     drop(store);
     let fixture = Fixture {
-        store: Store::open(folder.path(), &Database::parse(&database::url(folder.path())).unwrap(), 1001)
-            .await
-            .unwrap(),
+        store: Store::open(folder.path(), &homes(folder.path()), 1001).await.unwrap(),
         folder,
         ids,
     };
@@ -278,7 +284,7 @@ async fn a_failed_asset_says_so_for_all_that_was_asked_of_it() {
         received: 0,
         rate: None,
     };
-    let staged = fixture.store.blobs().stage(None);
+    let staged = fixture.store.blobs().stage(asset, None);
     fixture.store.begin_import(staged, &record, import, None).await.unwrap();
     assert_eq!(fixture.log(&webhook).await, [], "it is neither yet");
     let lane = Lane::Import { per_account: 1 };

@@ -24,7 +24,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(settings: Settings, command: Command) -> anyhow::Result<ExitCode> {
-    let store = Store::attach(&settings.data_dir, &settings.database()?).await?;
+    let store = Store::attach(&settings.data_dir, &settings.homes()?).await?;
     match command {
         Command::List => {
             let of = |quota: Option<u64>| quota.map_or("no quota".to_owned(), |quota| format!("of {quota}"));

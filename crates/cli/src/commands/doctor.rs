@@ -7,7 +7,7 @@ use super::serve::start_media;
 use crate::settings::Settings;
 
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
-    let store = Store::attach(&settings.data_dir, &settings.database()?).await?;
+    let store = Store::attach(&settings.data_dir, &settings.homes()?).await?;
     // A child of the media process tries what a hijacked one would.
     let media = start_media(&settings).await?;
     println!("the jail of media files ({}): {}", settings.jail.as_str(), media.jail());

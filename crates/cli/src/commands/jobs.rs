@@ -27,7 +27,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(settings: Settings, command: Command) -> anyhow::Result<ExitCode> {
-    let store = Store::attach(&settings.data_dir, &settings.database()?).await?;
+    let store = Store::attach(&settings.data_dir, &settings.homes()?).await?;
     let now_ms = SystemClock.now_ms();
     match command {
         Command::List => {

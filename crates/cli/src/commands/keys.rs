@@ -29,7 +29,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(settings: Settings, command: Command) -> anyhow::Result<ExitCode> {
-    let store = Store::attach(&settings.data_dir, &settings.database()?).await?;
+    let store = Store::attach(&settings.data_dir, &settings.homes()?).await?;
     match command {
         Command::Create { account, read_only } => {
             let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');

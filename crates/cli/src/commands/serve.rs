@@ -23,7 +23,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     use_all_descriptors();
     // Before anything is opened: a signal during a long recovery counts, too.
     let shutdown = on_signal()?;
-    let store = Store::open(&settings.data_dir, &settings.database()?, SystemClock.now_ms()).await;
+    let store = Store::open(&settings.data_dir, &settings.homes()?, SystemClock.now_ms()).await;
     let store = store.with_context(|| format!("data folder {}", settings.data_dir.display()))?;
     let name = worker_name(&store.server_worker());
     let service = start_service(&settings, store).await?;
@@ -38,8 +38,9 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let _ = writeln!(io::stdout(), "http://{address}");
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
     let timeouts = Timeouts { min_rate: settings.client_min_rate, ..Timeouts::default() };
-    let app =
-        App::new(service.clone(), timeouts).with_connections_per_address(settings.connections_per_address);
+    let app = App::new(service.clone(), timeouts)
+        .with_connections_per_address(settings.connections_per_address)
+        .with_delivery(settings.delivery);
     let watched = serve_metrics(&settings, app.clone(), shutdown.clone()).await?;
     tokio::join!(
         watched,
@@ -88,6 +89,7 @@ pub(crate) async fn start_service(settings: &Settings, store: Store) -> anyhow::
         reelhouse_service::Settings {
             limits: settings.bounds.clone(),
             max_staged_bytes: settings.max_staged_bytes,
+            min_free: settings.min_free,
             rate_upload_rpm: settings.rate_upload_rpm,
             rate_upload_rpd: settings.rate_upload_rpd,
             media_url_ttl: settings.media_url_ttl,

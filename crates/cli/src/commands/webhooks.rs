@@ -86,7 +86,7 @@ fn event(text: &str) -> Result<Event, String> {
 }
 
 pub(crate) async fn run(settings: Settings, command: Command) -> anyhow::Result<ExitCode> {
-    let store = Store::attach(&settings.data_dir, &settings.database()?).await?;
+    let store = Store::attach(&settings.data_dir, &settings.homes()?).await?;
     let now_ms = SystemClock.now_ms();
     let mut out = std::io::stdout();
     match command {

@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 
 use reelhouse_server::{App, Timeouts};
+use reelhouse_service::{Clock, SystemClock};
 use reelhouse_store::Store;
 
 use super::serve::{on_signal, serve_metrics, start_service, worker_name};
@@ -10,7 +11,7 @@ use crate::{logging, settings::Settings};
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let logging = logging::start(&settings)?;
     let shutdown = on_signal()?;
-    let store = Store::attach(&settings.data_dir, &settings.database()?).await?;
+    let store = Store::join(&settings.data_dir, &settings.homes()?, SystemClock.now_ms()).await?;
     let service = start_service(&settings, store).await?;
     tracing::info!(workers = settings.workers, "working");
     let app = App::new(service.clone(), Timeouts::default());

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use crate::{
     client_cli::{ended, reelhouse},
-    harness::{TestServer, client, eventually},
+    harness::{TestServer, client, database, eventually},
     media,
 };
 
@@ -125,6 +125,11 @@ pub(crate) fn film(folder: &Path, megabytes: u64) -> PathBuf {
     path
 }
 
+/// To a bucket, chunks go by its own URLs, and past what this would stop; `chunks::a_large_upload_survives_kill_9` is about those.
+fn chunks_go_past_us() -> bool {
+    !database::blob_url(Path::new("/")).is_empty()
+}
+
 async fn assert_arrived(server: &TestServer, lines: &[Value], film: &Path) {
     let asset = &lines[0]["asset"];
     assert_eq!((asset["status"].as_str(), asset["method"].as_str()), (Some("ready"), Some("multipart")));
@@ -138,6 +143,9 @@ async fn assert_arrived(server: &TestServer, lines: &[Value], film: &Path) {
 /// `REELHOUSE_TEST_UPLOAD_MB` sets the size; 500 takes some seconds and some room.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_survives_kill_9_of_the_client_and_of_the_server() {
+    if chunks_go_past_us() {
+        return;
+    }
     let megabytes: u64 = std::env::var("REELHOUSE_TEST_UPLOAD_MB")
         .ok()
         .and_then(|megabytes| megabytes.parse().ok())
@@ -178,6 +186,9 @@ async fn an_upload_survives_kill_9_of_the_client_and_of_the_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_goes_on_after_ctrl_c() {
+    if chunks_go_past_us() {
+        return;
+    }
     let folder = TempDir::new().unwrap();
     let film = film(folder.path(), 48);
     let server = TestServer::start();

@@ -91,8 +91,8 @@ async fn what_was_asked_for_comes_true() {
         assert!(picture.starts_with(&[0xFF, 0xD8, 0xFF]) && picture.len() < 100_000);
     }
     // Nothing is copied where the original serves.
-    let derived = files(&server.dir.path().join("derived"));
-    let media = derived.iter().filter(|path| path.ends_with("main.mp4")).count();
+    let derived = server.blobs().list("derived");
+    let media = derived.iter().filter(|path| path.ends_with("/main.mp4")).count();
     assert_eq!(media, 2, "{derived:?}");
     server.assert_healthy();
 }
@@ -109,9 +109,9 @@ async fn hls_that_needs_no_making_is_ready_at_once() {
     );
     assert_eq!(decode(ready["hls"]["manifest_url"].as_str().unwrap()), (String::new(), 325));
     assert_eq!(jobs(&server, &["list"]).lines().filter(|line| line.contains("hls")).count(), 0);
-    let [index] = &files(&server.dir.path().join("derived"))[..] else { panic!("one file") };
+    let [index] = &server.blobs().list("derived")[..] else { panic!("one file") };
     // A few thousandths of what it serves, and it outlives a restart.
-    assert!(index.metadata().unwrap().len() * 200 < mp4().metadata().unwrap().len());
+    assert!(server.blobs().read(index).len() as u64 * 200 < mp4().metadata().unwrap().len());
     server.assert_healthy();
     let server = TestServer::start_in(server.stop(), &[("REELHOUSE_WORKERS", "0")]);
     let again = asset(&server, &id).await;
@@ -121,7 +121,7 @@ async fn hls_that_needs_no_making_is_ready_at_once() {
     let made = upload(&server, &mkv()).await;
     assert_eq!(asset(&server, &made).await["hls"]["status"], "pending");
     expect(200, server.delete(&format!("/v1.3/assets/{id}")).send().await.unwrap()).await;
-    assert_eq!(files(&server.dir.path().join("derived")), Vec::<PathBuf>::new());
+    assert_eq!(server.blobs().list("derived"), Vec::<String>::new());
     let settings = [("REELHOUSE_WORKERS", "0"), ("REELHOUSE_HLS_LADDER", "144")];
     let server = TestServer::start_in(server.stop(), &settings);
     let with_ladder = upload(&server, &mp4()).await;
@@ -134,11 +134,11 @@ async fn an_index_that_cannot_be_read_is_made_anew() {
     let server = TestServer::start();
     let id = upload(&server, &mp4()).await;
     let before = settled(&server, &id).await["hls"]["manifest_url"].clone();
-    let derived = files(&server.dir.path().join("derived"));
-    let index = derived.iter().find(|path| path.ends_with("main.index")).unwrap();
-    let mut bytes = std::fs::read(index).unwrap();
+    let derived = server.blobs().list("derived");
+    let index = derived.iter().find(|path| path.ends_with("/main.index")).unwrap();
+    let mut bytes = server.blobs().read(index);
     bytes[3] ^= 0x80;
-    std::fs::write(index, bytes).unwrap();
+    server.blobs().write(index, &bytes);
     expect_error(404, "resource_not_exist", fetch(before.as_str().unwrap()).await).await;
     eventually("there is another", async || {
         let hls = asset(&server, &id).await["hls"].clone();
@@ -254,7 +254,7 @@ async fn media_urls_are_their_own_key_and_no_other() {
     for url in [&manifest, &thumbnail, &url, original] {
         expect_error(404, "resource_not_exist", fetch(url).await).await;
     }
-    assert_eq!(files(&server.dir.path().join("derived")), Vec::<PathBuf>::new());
+    assert_eq!(server.blobs().list("derived"), Vec::<String>::new());
     server.assert_healthy();
 }
 

@@ -14,8 +14,10 @@ use reqwest::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::blobs::Blobs;
+
 #[path = "../../../store/tests/database/mod.rs"]
-mod database;
+pub(crate) mod database;
 
 pub(crate) const KEY: &str = "a-key-for-tests-only";
 /// Nothing takes this long; a test that waits longer has failed.
@@ -37,6 +39,10 @@ pub(crate) fn reelhouse(data_dir: &Path) -> Command {
     let database = database::url(data_dir);
     if !database.is_empty() {
         command.env("REELHOUSE_DATABASE_URL", database);
+    }
+    let blobs = database::blob_url(data_dir);
+    if !blobs.is_empty() {
+        command.env("REELHOUSE_BLOB_URL", blobs);
     }
     command.env("REELHOUSE_DATA_DIR", data_dir).env("REELHOUSE_LISTEN", "127.0.0.1:0").current_dir(data_dir);
     command
@@ -113,7 +119,12 @@ impl TestServer {
     }
 
     pub(crate) fn start_in(dir: Folder, settings: &[(&str, &str)]) -> Self {
-        let mut child = reelhouse(dir.path())
+        Self::spawn(reelhouse(dir.path()), dir, settings)
+    }
+
+    /// By a command of one's own.
+    pub(crate) fn spawn(mut reelhouse: Command, dir: Folder, settings: &[(&str, &str)]) -> Self {
+        let mut child = reelhouse
             .arg("serve")
             .env("REELHOUSE_API_KEY", KEY)
             .env("REELHOUSE_LOG", "warn")
@@ -196,8 +207,12 @@ impl TestServer {
         files(&self.dir.path().join("staging")).len()
     }
 
+    pub(crate) fn blobs(&self) -> Blobs {
+        Blobs::of(self.dir.path())
+    }
+
     pub(crate) fn originals(&self) -> usize {
-        files(&self.dir.path().join("originals")).len()
+        self.blobs().list("originals").len()
     }
 
     pub(crate) fn doctor(&self) -> Output {

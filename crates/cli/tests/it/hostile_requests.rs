@@ -199,8 +199,12 @@ async fn signed_urls_altered_bit_by_bit() {
     let original = asset["original_url"].as_str().unwrap().to_owned();
     let chunk = Session::begin(&server, &media::mp3()).await.url(&server, 1).await;
     let client = client();
-    for (url, method, code) in [(original, "GET", "media_url_invalid"), (chunk, "PUT", "upload_url_invalid")]
-    {
+    let mut ours = vec![(original, "GET", "media_url_invalid")];
+    // To a bucket, they are its own, and as well kept as it keeps them.
+    if !server.blobs().are_in_bucket() {
+        ours.push((chunk, "PUT", "upload_url_invalid"));
+    }
+    for (url, method, code) in ours {
         let token = url.split('/').find(|segment| segment.contains('-')).unwrap().to_owned();
         for at in 0..token.len() {
             for bit in 0..7 {

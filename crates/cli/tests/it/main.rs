@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test they are the assertion")]
 
 mod accounts;
+mod blobs;
 mod chunks;
 mod chunks_model;
 mod client_cli;
@@ -15,6 +16,7 @@ mod codes;
 mod content;
 mod crash;
 mod derive;
+mod disk;
 mod doctor;
 mod elsewhere;
 mod errors;
@@ -32,14 +34,15 @@ mod indexes;
 mod list;
 mod media;
 mod metrics;
+mod nodes;
 mod odd_files;
 mod origin;
 mod postgres;
 mod process;
 mod receiver;
+mod silence;
 mod source;
 mod traces;
-
 mod upload;
 mod user_metadata;
 mod webhooks;

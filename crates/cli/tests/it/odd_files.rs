@@ -314,7 +314,10 @@ async fn odd_files_have_an_answer_and_leave_nothing() {
             expect(200, server.delete(&path).send().await.unwrap()).await;
         }
     }
-    for folder in ["originals", "derived", "work", "incoming", "staging"] {
+    for tree in ["originals", "derived"] {
+        assert_eq!(server.blobs().list(tree), Vec::<String>::new(), "{tree}");
+    }
+    for folder in ["work", "incoming", "staging"] {
         assert_eq!(files(&server.dir.path().join(folder)), Vec::<PathBuf>::new(), "{folder}");
     }
     server.assert_healthy();

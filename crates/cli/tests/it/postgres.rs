@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    path::PathBuf,
     process::{Child, Stdio},
     time::Duration,
 };
@@ -15,14 +16,14 @@ use crate::{
 };
 
 /// A Postgres of one's own, gone when dropped.
-struct Cluster {
+pub(crate) struct Cluster {
     child: Child,
-    url: String,
-    pg_ctl: String,
+    pub url: String,
+    pub pg_ctl: String,
 }
 
 impl Cluster {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/with-postgres.sh");
         // It ends with our end of the pipe.
         let says = "echo $REELHOUSE_TEST_DATABASE; echo $REELHOUSE_TEST_PG_CTL; cat >/dev/null";
@@ -47,8 +48,17 @@ impl Cluster {
     }
 
     /// A server on it, with a folder of its own.
-    fn serve(&self) -> TestServer {
-        TestServer::start_with(&[("REELHOUSE_DATABASE_URL", &self.url)])
+    pub(crate) fn serve(&self) -> TestServer {
+        self.serve_with(&[])
+    }
+
+    pub(crate) fn serve_with(&self, settings: &[(&str, &str)]) -> TestServer {
+        TestServer::start_with(&[&[("REELHOUSE_DATABASE_URL", self.url.as_str())], settings].concat())
+    }
+
+    /// Where its socket is, and its data.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.url.split_once("?host=").unwrap().1.into()
     }
 }
 

@@ -300,6 +300,7 @@ fn uploads(schemas: &mut Schemas) -> Vec<Operation> {
         "ChunkSizeInvalid",
         "ChunkCompleted",
         "RequestTimeout",
+        "NoRoom",
         "Unavailable",
         "Internal",
     ]);
@@ -308,6 +309,7 @@ fn uploads(schemas: &mut Schemas) -> Vec<Operation> {
             .begins()
             .takes::<CreateUpload>(schemas, create)
             .says(201, "Its asset is there, processing.", RATE, Some(begun))
+            .fails(&["NoRoom"])
             .fails(&["MediaFilesizeTooLarge", "VideoFilesizeTooLarge", "AudioFilesizeTooLarge"]),
         Operation::new(
             ("get", paths::UPLOADS),
@@ -574,7 +576,7 @@ fn others() -> Vec<Operation> {
         Operation::new(("get", paths::READYZ), "readyz", "Server", "Can it take uploads?")
             .open()
             .says(200, "It can.", &[], ok())
-            .fails(&["Unavailable"]),
+            .fails(&["NotReady"]),
         Operation::new(
             ("get", paths::METRICS),
             "metrics",

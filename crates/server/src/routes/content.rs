@@ -1,5 +1,5 @@
 use axum::{extract::State, response::Response};
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
 use crate::{
     App,
@@ -13,7 +13,9 @@ pub(super) async fn download(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
     NamedAsset(id): NamedAsset,
+    method: Method,
     request: HeaderMap,
 ) -> Result<Response> {
-    deliver(&request, app.service.content(&caller, id).await?.ok_or_else(|| asset_not_found(id))?)
+    let content = app.service.content(&caller, id).await?.ok_or_else(|| asset_not_found(id))?;
+    deliver(app.delivery, &method, &request, content).await
 }

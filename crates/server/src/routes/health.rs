@@ -2,7 +2,6 @@ use axum::{Json, extract::State};
 use serde_json::{Value, json};
 
 use crate::{App, error::Error};
-use reelhouse_api::Fault;
 
 /// The process runs.
 pub(super) async fn alive() -> Json<Value> {
@@ -11,9 +10,6 @@ pub(super) async fn alive() -> Json<Value> {
 
 /// It can take uploads: what it stands on answers.
 pub(super) async fn ready(State(app): State<App>) -> Result<Json<Value>, Error> {
-    app.service.ready().await.map_err(|error| {
-        tracing::error!(%error, "not ready");
-        Error::from(Fault::Unavailable)
-    })?;
+    app.service.ready().await?;
     Ok(Json(json!({ "status": "ok" })))
 }

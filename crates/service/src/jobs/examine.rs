@@ -2,9 +2,9 @@
 
 use std::{fs::File, io::Read, path::Path};
 
-use reelhouse_api::AssetError;
+use reelhouse_api::{AssetError, Fault};
 use reelhouse_media::{SNIFF_LEN, sniff};
-use reelhouse_store::{AssetRecord, Whole};
+use reelhouse_store::{AssetRecord, Local, Whole};
 
 use crate::{
     Service,
@@ -14,17 +14,23 @@ use crate::{
 
 /// Looks at a file that is all here.
 pub(crate) async fn run(service: &Service, asset: AssetRecord) -> Result<Done, JobError> {
-    let whole = service.store.blobs().hash_arrived(asset.id).await?;
-    verdict(service, asset, whole).await
+    match service.store.arrived(asset.id).await? {
+        Some(local) => {
+            let whole = Whole::of(&local).await?;
+            verdict(service, asset, &local, whole).await
+        }
+        None => Ok(Done::Refused(AssetError::from(&Fault::FileUnprocessable))),
+    }
 }
 
-/// What an incoming file of known size and hash makes of its asset.
+/// What a file of known size and hash makes of its asset.
 pub(crate) async fn verdict(
     service: &Service,
     mut asset: AssetRecord,
+    local: &Local,
     whole: Whole,
 ) -> Result<Done, JobError> {
-    let path = service.store.blobs().arrived_path(asset.id);
+    let path = local.path().to_owned();
     let head = super::blocking({
         let path = path.clone();
         move || head(&path)

@@ -154,7 +154,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// Tries the cheapest way first: the original as it lies, then a remux, then a transcode.
     async fn main(&self, progress: &Progress) -> Result<(HlsVariant, Index), JobError> {
-        let reason = match self.service.media.hls_index(&self.input.source, &[]).await? {
+        let reason = match self.service.media.hls_index(self.input.source.path(), &[]).await? {
             Ok(index) => {
                 return self.keep(HlsVariant::as_it_lies(MAIN), index).await;
             }
@@ -208,7 +208,7 @@ impl Work<'_> {
             return Ok(None);
         };
         let name = codec.as_str();
-        match self.service.media.hls_index(&self.input.source, &[codec]).await? {
+        match self.service.media.hls_index(self.input.source.path(), &[codec]).await? {
             Ok(index) => Ok(Some(Ok(self.keep(HlsVariant::as_it_lies(name), index).await?.0))),
             Err(reason) => Ok(Some(Err(format!("{name} is not offered as it lies: {reason}")))),
         }
@@ -222,6 +222,7 @@ impl Work<'_> {
         progress: &Progress,
     ) -> Result<Result<Index, Reason>, JobError> {
         let Input { source, facts, .. } = self.input;
+        let source = source.path();
         let media = self.folder.join(media_file(name));
         let most = max_bytes(source).await?;
         self.service.media.prepare(source, facts, plan, &media, most, progress).await?;

@@ -10,7 +10,9 @@ use tokio::time::{Instant, sleep};
 
 use super::examine;
 use crate::{
-    Service, import,
+    Service,
+    disk::NoRoom,
+    import,
     worker::{Done, JobError, Progress},
 };
 
@@ -78,7 +80,12 @@ pub(crate) async fn run(
     let ended = tokio::time::timeout(left, transfer.fetch_all()).await;
     let refused = |fault: &Fault| Ok(Done::Refused(AssetError::from(fault)));
     match ended {
-        Ok(Ok(())) => examine::verdict(service, asset, transfer.file.seal().await?).await,
+        Ok(Ok(())) => {
+            let whole = transfer.file.seal().await?;
+            let local = service.store.arrived(asset.id).await?;
+            let local = local.ok_or_else(|| JobError::Retry("what came is not there".to_owned()))?;
+            examine::verdict(service, asset, &local, whole).await
+        }
         Ok(Err(Stop::Refused(fault))) => refused(&fault),
         Ok(Err(Stop::Failed(error))) => {
             if job.is_last_attempt() || !error.is_retriable() {
@@ -133,9 +140,15 @@ impl Transfer<'_> {
         self.record.total = fetched.total;
         self.check_size(fetched.total.unwrap_or(0))?;
         self.note().await?;
+        let (from, missing) = (self.received, fetched.total.unwrap_or(0).saturating_sub(self.received));
+        let no_room = |NoRoom| Stop::Job(JobError::NoRoom(format!("{missing} bytes or more are to come")));
+        let mut room = self.service.disk.promise(missing).map_err(no_room)?;
         while let Some(bytes) = fetched.chunk().await.map_err(Stop::Failed)? {
+            let arrived = self.received + bytes.len() as u64;
+            room.reach(arrived - from).map_err(no_room)?;
             self.file.push(&bytes).await?;
-            self.received += bytes.len() as u64;
+            self.received = arrived;
+            room.keep(arrived - from);
             self.check_size(self.received)?;
             let since = self.received.saturating_sub(self.record.received);
             if since >= CHECKPOINT || self.noted.elapsed() >= CHECKPOINT_TIME {

@@ -8,11 +8,9 @@ mod index;
 mod storyboard;
 mod thumbnail;
 
-use std::path::PathBuf;
-
 use reelhouse_api::{JobKind, MediaKind, TechnicalMetadata};
 use reelhouse_media::Failure;
-use reelhouse_store::{AssetRecord, BlobKey, JobRecord};
+use reelhouse_store::{AssetRecord, JobRecord, Local};
 
 use crate::{
     Service,
@@ -28,8 +26,8 @@ pub use thumbnail::FILE as THUMBNAIL_FILE;
 
 /// What a job works on.
 pub(crate) struct Input {
-    /// Where the original lies.
-    source: PathBuf,
+    /// The original.
+    source: Local,
     kind: MediaKind,
     facts: Box<TechnicalMetadata>,
 }
@@ -55,18 +53,24 @@ async fn make(
 ) -> Result<Done, JobError> {
     let attempt = service.store.begin_attempt(job).await?;
     let folder = attempt.path();
+    let lost = || JobError::Retry("the original is not there".to_owned());
     let input = Input {
-        source: service.store.blobs().path(&BlobKey::Original(asset.id)),
+        source: service.store.blobs().local(asset.id).await?.ok_or_else(lost)?,
         kind: asset.kind.ok_or_else(|| JobError::Fail("it is not known what the asset is".to_owned()))?,
         facts: asset.technical_metadata.unwrap_or_default(),
     };
     let details = match job.kind {
-        JobKind::Hls => hls::make(service, &input, folder, progress).await?,
-        JobKind::Thumbnail => thumbnail::make(service, &input, folder).await?,
-        JobKind::Storyboard => storyboard::make(service, &input, folder).await?,
-        JobKind::Import | JobKind::Examine | JobKind::Index => String::new(),
+        JobKind::Hls => hls::make(service, &input, folder, progress).await,
+        JobKind::Thumbnail => thumbnail::make(service, &input, folder).await,
+        JobKind::Storyboard => storyboard::make(service, &input, folder).await,
+        JobKind::Import | JobKind::Examine | JobKind::Index => Ok(String::new()),
     };
-    Ok(Done::Made { attempt, details })
+    match details {
+        Ok(details) => Ok(Done::Made { attempt, details }),
+        // Programs do not say why they could not write; what the attempt took is still there.
+        Err(JobError::Retry(error)) if service.disk.is_low() => Err(JobError::NoRoom(error)),
+        Err(error) => Err(error),
+    }
 }
 
 impl From<reelhouse_media::Error> for JobError {
@@ -90,6 +94,8 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, JobError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|stopped| JobError::Retry(stopped.to_string()))?
-        .map_err(|error| JobError::Retry(error.to_string()))
+    done.map_err(|stopped| JobError::Retry(stopped.to_string()))?.map_err(|error| {
+        let says = error.to_string();
+        if reelhouse_store::is_full(&error) { JobError::NoRoom(says) } else { JobError::Retry(says) }
+    })
 }

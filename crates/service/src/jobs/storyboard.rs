@@ -13,7 +13,7 @@ pub(crate) async fn make(service: &Service, input: &Input, folder: &Path) -> Res
     if input.kind != MediaKind::Video {
         return Err(JobError::Fail("only videos have a storyboard".to_owned()));
     }
-    let made = service.media.storyboard(&input.source, &input.facts, folder).await?;
+    let made = service.media.storyboard(input.source.path(), &input.facts, folder).await?;
     let path = folder.join(VTT_FILE);
     blocking(move || std::fs::write(path, made.vtt)).await?;
     Ok("{}".to_owned())

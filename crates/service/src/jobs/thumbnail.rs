@@ -8,6 +8,6 @@ pub const FILE: &str = "thumbnail.jpg";
 
 /// One picture that stands for the asset.
 pub(crate) async fn make(service: &Service, input: &Input, folder: &Path) -> Result<String, JobError> {
-    service.media.thumbnail(&input.source, input.kind, &input.facts, &folder.join(FILE)).await?;
+    service.media.thumbnail(input.source.path(), input.kind, &input.facts, &folder.join(FILE)).await?;
     Ok("{}".to_owned())
 }
