@@ -69,6 +69,12 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_must_be_given_is_the_one_that_was() {
+        assert_eq!(given(" a/b.mp4\n").unwrap(), "a/b.mp4");
+        assert_eq!(given(" \0").unwrap_err().code(), "parameter_not_provided");
+    }
+
+    #[test]
     fn a_parts_name_is_made_safe() {
         for (given, kept) in [
             ("../../etc/passwd", "passwd"),
