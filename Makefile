@@ -110,7 +110,19 @@ bench-hostile:
 	@scripts/install.sh ffmpeg=ffmpeg
 	cargo build --release --locked
 	python3 bench/hostile.py
-.PHONY: fuzz deny odd-files bench-hostile
+
+# Guards changed one by one, to see that a test fails: an hour or more. What is missed lies in target/mutants/*/mutants.out/missed.txt.
+MUTANTS = cargo mutants --test-tool nextest --timeout 60 --cap-lints true
+mutants: ffmpeg web/dist/page/index.html
+	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
+	@command -v cargo-mutants >/dev/null || cargo install --locked cargo-mutants
+	@mkdir -p target/mutants
+	-$(MUTANTS) -o target/mutants/fetch $(patsubst %,-f crates/fetch/src/%.rs,address guard public_url) -- -p reelhouse-fetch
+	-$(MUTANTS) -o target/mutants/server $(patsubst %,-f crates/server/src/%.rs,range paced seats form drain) -- -p reelhouse-server
+	-$(MUTANTS) -o target/mutants/service $(patsubst %,-f crates/service/src/%.rs,room filename media_urls signer rate limits) -- -p reelhouse-service
+	-$(MUTANTS) -o target/mutants/store $(patsubst %,-f crates/store/src/%.rs,accounts blobs) -- -p reelhouse-store --lib
+	-$(MUTANTS) -o target/mutants/media $(patsubst %,-f crates/media/src/%.rs,sniff process/message hls/tables) -- -p reelhouse-media --lib
+.PHONY: fuzz deny odd-files bench-hostile mutants
 
 # What power loss may leave of a recorded run, opened by the server, state by state; beside the peers.
 power-loss: build bench-peers

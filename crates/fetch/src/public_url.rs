@@ -184,6 +184,20 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_is_taken() {
+        let origin = "http://example.com/";
+        let longest = format!("{origin}{}", "a".repeat(MAX_BYTES - origin.len()));
+        let base = PublicUrl::parse(&longest).unwrap();
+        assert_eq!(base.join(&longest), Ok(base));
+        assert_eq!(PublicUrl::parse(&format!("{longest}a")), Err(UrlError::TooLong(MAX_BYTES + 1)));
+        // As it came, not as what is left of it.
+        let begins = PublicUrl::parse(origin).unwrap();
+        assert_eq!(begins.join(&format!("{longest}#")), Err(UrlError::TooLong(MAX_BYTES + 1)));
+        let far = PublicUrl::parse(&format!("{origin}{}/b", "a".repeat(100))).unwrap();
+        assert!(far.join(&"a".repeat(MAX_BYTES - 10)).is_err());
+    }
+
+    #[test]
     fn a_signature_is_not_logged() {
         let url = PublicUrl::parse("https://example.com/a.mp4?X-Signature=secret").unwrap();
         assert_eq!(format!("{url:?}"), "https://example.com/a.mp4?…");

@@ -200,3 +200,92 @@ impl Drop for Lent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::{Router, extract::Request, middleware, routing::post};
+    use futures_util::{StreamExt, stream};
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_runs_out_of_bytes_or_of_time() {
+        let most = usize::try_from(MAX_BYTES).unwrap();
+        let patience = Patience::default();
+        assert!(patience.takes(most - 1) && patience.takes(0));
+        assert!(!patience.takes(1) && !patience.takes(0));
+
+        let patience = Patience::default();
+        assert!(patience.takes(1));
+        advance(MAX_TIME - Duration::from_millis(1)).await;
+        assert!(patience.takes(1));
+        advance(Duration::from_millis(1)).await;
+        assert!(!patience.takes(1));
+    }
+
+    /// Sends a body in pieces of 64 KiB to a handler that reads so many of them; says whether the connection is closed, and how
+    /// many were read in all.
+    async fn lent(pieces: Vec<Result<(), TooSlow>>, reads: usize, expects: bool) -> (bool, usize) {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&taken);
+        let body = stream::iter(pieces).map(move |piece| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            piece.map(|()| Bytes::from_static(&[0; 1 << 16]))
+        });
+        let handler = move |request: Request| async move {
+            let mut body = request.into_body();
+            for _ in 0..reads {
+                let _ = body.frame().await;
+            }
+            "refused"
+        };
+        let timeouts = Timeouts::default();
+        let router = Router::new()
+            .route("/", post(handler))
+            .layer(middleware::from_fn(move |request, next| lend_body(timeouts, request, next)));
+        let mut request = Request::post("/").body(Body::from_stream(body)).unwrap();
+        if expects {
+            request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+        }
+        let response = TowerToHyperService::new(router).call(request).await.unwrap();
+        (response.headers().contains_key(header::CONNECTION), taken.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_refused_client_still_says_is_read_within_bounds() {
+        let whole = |count| vec![Ok(()); count];
+        let bound = usize::try_from(MAX_BYTES).unwrap() >> 16;
+        assert_eq!(lent(whole(100), 0, false).await, (false, 100));
+        assert_eq!(lent(whole(100), 100, false).await, (false, 100));
+        assert_eq!(lent(whole(bound * 2), 0, false).await, (true, bound));
+        // Its end was seen, whatever it was.
+        assert_eq!(lent(whole(1), 2, false).await, (false, 1));
+        let torn = vec![Ok(()), Err(TooSlow::Idle), Ok(())];
+        assert_eq!(lent(torn, 0, false).await, (true, 2));
+        // It waits for our word, and has not heard it; or has.
+        assert_eq!(lent(whole(100), 0, true).await, (true, 0));
+        assert_eq!(lent(whole(100), 1, true).await, (false, 100));
+    }
+
+    #[test]
+    fn a_limit_on_time_is_told_from_other_faults() {
+        let wrapped = |inner: BoxError| axum::Error::new(axum::Error::new(inner));
+        assert!(is_too_slow(&wrapped(TooSlow::Trickle.into())));
+        assert!(!is_too_slow(&wrapped(std::io::Error::other("torn").into())));
+    }
+
+    #[tokio::test]
+    async fn a_lent_body_says_how_long_it_is() {
+        let lend = |body| Lent::new(body, Home::default(), &Timeouts::default());
+        let mut some = lend(Body::from("abc"));
+        assert_eq!((some.size_hint().exact(), some.is_end_stream()), (Some(3), false));
+        assert!(lend(Body::empty()).is_end_stream());
+        let _ = some.frame().await;
+        assert!(some.is_end_stream());
+    }
+}

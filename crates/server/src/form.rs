@@ -228,6 +228,36 @@ mod tests {
         body
     }
 
+    /// What bounds a form lets as much through as it says, and no more.
+    #[test]
+    fn bounds_hold_to_the_byte() {
+        let taken = |body: &[u8]| run(read(body, "b", &[body.len(), 1])).is_ok();
+        let part = |name: &str| (name.to_owned(), None, Vec::new());
+        let parts = |count| encode(&vec![part("a"); count], "b");
+        assert!(taken(&parts(MAX_PARTS)) && !taken(&parts(MAX_PARTS + 1)));
+
+        // A line's end of ours begins the body.
+        let before = |count: usize| [vec![b'x'; count - 2], b"\r\n".to_vec(), parts(1)].concat();
+        assert!(taken(&before(MAX_AROUND - 1)) && !taken(&before(MAX_AROUND + 1)));
+
+        // Two hyphens of the last delimiter and its line's end count.
+        let behind = |count: usize| [parts(1), vec![b'x'; count - 4]].concat();
+        let in_pieces = |body: &[u8]| run(read(body, "b", &[parts(1).len() - 2, 100])).is_ok();
+        assert!(in_pieces(&behind(MAX_AROUND)) && !in_pieces(&behind(MAX_AROUND + 1)));
+
+        let known = "Content-Disposition: form-data; name=\"a\"\r\nX: ";
+        let headed = |count: usize| {
+            let more = "x".repeat(count - known.len());
+            format!("--b\r\n{known}{more}\r\n\r\n\r\n--b--\r\n").into_bytes()
+        };
+        assert!(taken(&headed(MAX_HEADERS)) && !taken(&headed(MAX_HEADERS + 1)));
+        let trickles = |body: &[u8]| run(read(body, "b", &[1000])).is_ok();
+        assert!(!trickles(&headed(MAX_HEADERS * 2)));
+
+        let padded = |count: usize| [b"--b", " ".repeat(count).as_bytes(), &parts(1)[3..]].concat();
+        assert!(taken(&padded(MAX_HEADERS)) && !taken(&padded(MAX_HEADERS + 1)));
+    }
+
     #[test]
     fn torn_forms_are_malformed_wherever_they_end() {
         let parts = vec![

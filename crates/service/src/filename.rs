@@ -54,7 +54,8 @@ fn shorten(name: &str) -> String {
     let extension = name.rfind('.').map_or("", |dot| &name[dot..]);
     let extension = if extension.chars().count() <= 16 { extension } else { "" };
     let stem: String = name.chars().take(MAX_CHARS - extension.chars().count()).collect();
-    stem + extension
+    // A blank where it was cut is at the end now.
+    (stem + extension).trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -65,6 +66,12 @@ mod tests {
     fn the_field_wins_and_stays_as_given() {
         assert_eq!(choose(Some("a \"b\"/c.mp4"), Some("x.mp4")).unwrap(), "a \"b\"/c.mp4");
         assert_eq!(choose(Some("  "), Some("x.mp4")).unwrap(), "x.mp4");
+    }
+
+    #[test]
+    fn a_name_that_must_be_given_is_the_one_that_was() {
+        assert_eq!(given(" a/b.mp4\n").unwrap(), "a/b.mp4");
+        assert_eq!(given(" \0").unwrap_err().code(), "parameter_not_provided");
     }
 
     #[test]
@@ -90,6 +97,12 @@ mod tests {
         let kept = choose(None, Some(&long)).unwrap();
         assert_eq!(kept.chars().count(), 255);
         assert!(kept.ends_with("é.mp4"));
+        assert_eq!(choose(None, Some(&format!("{} b", "a".repeat(254)))).unwrap(), "a".repeat(254));
+        let extension = |chars: usize| {
+            let long = format!("{}.{}", "a".repeat(300), "b".repeat(chars - 1));
+            choose(None, Some(&long)).unwrap().contains('.')
+        };
+        assert!(extension(16) && !extension(17));
         assert_eq!(choose(Some(&long), None).unwrap_err().code(), "parameter_invalid");
         assert!(choose(Some(&"é".repeat(255)), None).is_ok());
     }
