@@ -55,7 +55,7 @@ impl Proxy {
             found = closed => found,
             _ = tokio::io::copy_bidirectional(&mut near, &mut far) => return,
         };
-        if found == Ok(Way::Swallows) {
+        if found.is_ok_and(|way| way == Way::Swallows) {
             std::future::pending::<()>().await;
         }
     }
