@@ -12,6 +12,11 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove
 const CONNECT: Duration = Duration::from_secs(3);
 /// Longest time without a byte of an answer.
 const IDLE: Duration = Duration::from_secs(20);
+/// Longest time until an answer begins, beside what sending takes: what waits on a connection that leads nowhere is then asked
+/// on another.
+const ANSWER: Duration = Duration::from_secs(6);
+/// The same, where the store has work to do.
+const LONG_ANSWER: Duration = Duration::from_secs(20);
 /// How long a request is tried that somebody's upload waits for.
 pub(crate) const PATIENT: Duration = Duration::from_secs(20);
 /// How long one is tried whose caller is told that the store is away.
@@ -20,7 +25,7 @@ pub(crate) const BRIEF: Duration = Duration::from_secs(3);
 const PING: Duration = Duration::from_millis(1500);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// What a connection carries at least, in bytes a second: sending takes as long as that allows, and [`IDLE`].
+/// What a connection carries at least, in bytes a second: sending takes as long as that allows, and [`ANSWER`].
 const SLOWEST: u64 = 100_000;
 /// Of the lifetime that a URL is to have.
 const SHORTER: [u32; 3] = [2, 4, 12];
@@ -49,6 +54,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Payload,
     pub(crate) patience: Duration,
+    pub(crate) answer: Duration,
 }
 
 impl<'a> Ask<'a> {
@@ -60,6 +66,7 @@ impl<'a> Ask<'a> {
             headers: HeaderMap::new(),
             payload: Payload::empty(),
             patience: PATIENT,
+            answer: ANSWER,
         }
     }
 
@@ -79,6 +86,11 @@ impl<'a> Ask<'a> {
 
     pub(crate) fn payload(mut self, payload: Payload) -> Self {
         self.payload = payload;
+        self
+    }
+
+    pub(crate) fn slow(mut self) -> Self {
+        self.answer = LONG_ANSWER;
         self
     }
 
@@ -169,7 +181,7 @@ impl Bucket {
             .request(parts.method, parts.uri.to_string())
             .headers(parts.headers)
             .body(ask.payload.body());
-        let most = IDLE + Duration::from_secs(ask.payload.size() / SLOWEST);
+        let most = ask.answer + Duration::from_secs(ask.payload.size() / SLOWEST);
         let answer = match timeout(most, request.send()).await {
             Ok(answer) => answer.map_err(away)?,
             Err(_) => return Err(Error::Away(format!("no answer within {} s", most.as_secs()))),

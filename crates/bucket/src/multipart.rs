@@ -76,7 +76,7 @@ impl Bucket {
         }
         text.push_str("</CompleteMultipartUpload>");
         let ask = Ask::of(Method::POST, key).query("uploadId", upload).payload(Payload::Bytes(text.into()));
-        let answer = match self.ask_for_all(ask).await {
+        let answer = match self.ask_for_all(ask.slow()).await {
             Ok(answer) => answer,
             Err(error) if is_not_there(&error) => return Ok(false),
             Err(error) => return Err(error),

@@ -85,6 +85,11 @@ async fn live(mut server: TestServer, steps: &[Step]) -> TestServer {
         match step {
             Step::Put(index) | Step::PutOther(index) => {
                 let other = matches!(step, Step::PutOther(_));
+                let reported = model.chunks.get(index).is_some_and(|(_, reported)| *reported);
+                if reported && server.blobs().are_in_bucket() {
+                    // The bucket takes any bytes, and whether it keeps the reported ones is its own affair.
+                    continue;
+                }
                 let bytes = session.chunk(if other { 3 - index } else { *index });
                 let Some(url) = url(&session, &server, *index, &model).await else { continue };
                 let answer = client().put(url).body(bytes);
