@@ -89,6 +89,9 @@ use folder_lock::FolderLock;
 use reserve::Reserve;
 use scratch::Scratch;
 
+/// By then a worker has noticed that what it makes is not wanted any more, in milliseconds: longer than a lease.
+const NOTICED: i64 = 2 * 60 * 1000;
+
 /// Where all of it is kept.
 #[derive(Debug, Clone, Default)]
 pub struct Homes {
@@ -225,7 +228,8 @@ impl Store {
             self.resolve_intent(asset).await?;
         }
         for asset in self.tombstones(before_ms).await? {
-            self.finish_removal(asset).await?;
+            self.remove_bytes(asset).await?;
+            self.forget(asset).await?;
         }
         Ok(())
     }
@@ -237,7 +241,11 @@ impl Store {
             self.resolve_intent(asset).await?;
         }
         for asset in self.tombstones(i64::MAX).await? {
-            self.finish_removal(asset).await?;
+            self.remove_bytes(asset).await?;
+        }
+        // Workers of other processes may not know of the later ones yet.
+        for asset in self.tombstones(now_ms.saturating_sub(NOTICED)).await? {
+            self.forget(asset).await?;
         }
         // Their process held the folder's lock, and that is ours now.
         self.take_back_leases(now_ms, Some(&self.server_worker())).await?;

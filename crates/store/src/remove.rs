@@ -1,6 +1,6 @@
 //! How an asset goes: the only way out.
 
-use reelhouse_api::{AssetError, AssetId, EventKind, Fault};
+use reelhouse_api::{AssetError, AssetId, EventKind, Fault, JobState};
 
 use crate::{
     Store,
@@ -30,7 +30,7 @@ impl Store {
     /// # Errors
     /// When the database or the folder fails; a tombstone that was committed is finished by the next start.
     pub async fn remove(&self, account: &str, id: AssetId, force: bool, now_ms: i64) -> Result<Removal> {
-        let removal = match self.entomb(account, id, force, now_ms).await {
+        let (removal, at_work) = match self.entomb(account, id, force, now_ms).await {
             // The bytes that go give more than that back.
             Err(error) if error.is_full() && self.reserve.give_up()? => {
                 tracing::warn!("the disk is full: the room that is kept for it is given up");
@@ -39,13 +39,17 @@ impl Store {
             removal => removal,
         }?;
         if removal == Removal::Removed {
-            self.finish_removal(id).await?;
+            self.remove_bytes(id).await?;
+            // A worker that does not know it yet may still put something there, and die: then its tombstone tells whose it is.
+            if !at_work {
+                self.forget(id).await?;
+            }
         }
         Ok(removal)
     }
 
-    /// From here on nobody sees it.
-    async fn entomb(&self, account: &str, id: AssetId, force: bool, now_ms: i64) -> Result<Removal> {
+    /// From here on nobody sees it. Says, too, whether a worker was at work on it.
+    async fn entomb(&self, account: &str, id: AssetId, force: bool, now_ms: i64) -> Result<(Removal, bool)> {
         transaction!(self.db, |tx| {
             let size: Option<Option<i64>> = sqlx::query_scalar(
                 "SELECT size FROM asset WHERE id = $1 AND account = $2 AND deleted_at IS NULL",
@@ -54,14 +58,14 @@ impl Store {
             .bind(account)
             .fetch_optional(&mut *tx)
             .await?;
-            let Some(size) = size else { return Ok(Removal::Absent) };
+            let Some(size) = size else { return Ok((Removal::Absent, false)) };
             let references: i64 =
                 sqlx::query_scalar("SELECT COUNT(*) FROM indexed_asset WHERE asset_id = $1")
                     .bind(id.to_string())
                     .fetch_one(&mut *tx)
                     .await?;
             if references > 0 && !force {
-                return Ok(Removal::Referenced(references.unsigned_abs()));
+                return Ok((Removal::Referenced(references.unsigned_abs()), false));
             }
             sqlx::query("UPDATE asset SET deleted_at = $2 WHERE id = $1")
                 .bind(id.to_string())
@@ -83,8 +87,11 @@ impl Store {
             let gone = Fault::ResourceNotExist { resource_id: id.to_string(), collection_name: "assets" };
             asset_is_gone(tx, id, &AssetError::from(&gone), now_ms).await?;
             // Whoever runs one will find that it is no longer theirs.
-            sqlx::query("DELETE FROM job WHERE asset_id = $1").bind(id.to_string()).execute(tx).await?;
-            Ok(Removal::Removed)
+            let jobs: Vec<String> = sqlx::query_scalar("DELETE FROM job WHERE asset_id = $1 RETURNING state")
+                .bind(id.to_string())
+                .fetch_all(tx)
+                .await?;
+            Ok((Removal::Removed, jobs.iter().any(|state| state == JobState::Running.as_str())))
         })
     }
 
@@ -98,11 +105,16 @@ impl Store {
         ids.into_iter().map(|id| AssetId::parse(&id).ok_or(Error::Corrupt { table: "asset", id })).collect()
     }
 
-    pub(crate) async fn finish_removal(&self, id: AssetId) -> Result<()> {
+    /// Removes what a tombstone still has.
+    pub(crate) async fn remove_bytes(&self, id: AssetId) -> Result<()> {
         self.abort_parts(id).await?;
         self.blobs.remove_incoming(id).await?;
         self.blobs.remove(&BlobKey::Original(id)).await?;
-        self.blobs.remove_derived(id, |_| true).await?;
+        self.blobs.remove_derived(id, |_| true).await
+    }
+
+    /// Removes a tombstone that has nothing any more.
+    pub(crate) async fn forget(&self, id: AssetId) -> Result<()> {
         transaction!(self.db, |tx| {
             sqlx::query("DELETE FROM derivative WHERE asset_id = $1")
                 .bind(id.to_string())

@@ -245,3 +245,32 @@ async fn a_restart_takes_back_the_servers_own_leases_at_once() {
     assert!(fixture.store.finish_job(&job, attempt, "{}", 4000).await.unwrap());
     fixture.assert_healthy().await;
 }
+
+/// A worker that does not know yet that the asset is gone may put something there, and die.
+#[tokio::test]
+async fn what_a_worker_still_makes_of_a_deleted_asset_goes_with_its_tombstone() {
+    let fixture = fixture().await;
+    let job = fixture.claim(1000).await.unwrap();
+    let removed = fixture.store.remove("a", fixture.asset, false, 2000).await.unwrap();
+    assert_eq!(removed, Removal::Removed);
+    let asset = fixture.asset.to_string();
+    let key = format!("derived/{}/{asset}/{}/index", &asset[22..], job.attempt());
+    match homes(fixture.folder.path()).blobs {
+        BlobStore::Folder => {
+            let path = fixture.folder.path().join(&key);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "late").unwrap();
+        }
+        BlobStore::Bucket(location, _) => {
+            let late = reelhouse_bucket::Payload::Bytes("late".into());
+            Bucket::new(location).unwrap().put(&key, late).await.unwrap();
+        }
+    }
+    assert!(fixture.store.asset("a", fixture.asset).await.unwrap().is_none());
+    fixture.assert_healthy().await;
+    fixture.store.end_left_over(2000).await.unwrap();
+    assert_eq!(fixture.folders().await.0.len(), 1, "it may still be at work");
+    fixture.store.end_left_over(2001).await.unwrap();
+    assert_eq!(fixture.folders().await, (vec![], 0));
+    fixture.assert_healthy().await;
+}
