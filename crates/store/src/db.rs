@@ -162,6 +162,15 @@ impl Db {
         Ok(self.readers.pool().begin_with(self.dialect.begin_snapshot()).await?)
     }
 
+    /// For statements that may take as long as they take; inside [`Db::read`].
+    pub(crate) async fn long_snapshot(&self) -> Result<Transaction<'static, Any>> {
+        let mut snapshot = self.snapshot().await?;
+        if let Some(statement) = self.dialect.unbounded() {
+            sqlx::query(statement).execute(&mut *snapshot).await?;
+        }
+        Ok(snapshot)
+    }
+
     /// For [`transaction!`](crate::writer::transaction).
     pub(crate) fn attempts(&self) -> Attempts<'_> {
         self.writer.attempts()

@@ -12,7 +12,7 @@ use sqlx::AnyConnection;
 use crate::{
     JobRecord, Store,
     blobs::{BlobKey, blocking},
-    error::{During, Error, Result},
+    error::{During, Result},
     jobs, revisit,
     scratch::list,
     writer::transaction,
@@ -150,27 +150,6 @@ impl Store {
         }))
     }
 
-    /// All that was made of all assets.
-    pub(crate) async fn derivatives(&self) -> Result<Vec<DerivativeRecord>> {
-        let rows: Vec<(String, String, String, i64, String)> = sqlx::query_as(
-            "SELECT asset_id, derivative.kind, folder, bytes, details FROM derivative JOIN asset ON asset.id = asset_id
-             WHERE deleted_at IS NULL",
-        )
-        .fetch_all(self.db.readers())
-        .await?;
-        let record = |(asset, kind, folder, bytes, details): (String, String, String, i64, String)| {
-            let corrupt = || Error::Corrupt { table: "derivative", id: asset.clone() };
-            Ok(DerivativeRecord {
-                asset_id: AssetId::parse(&asset).ok_or_else(corrupt)?,
-                kind: JobKind::parse(&kind).ok_or_else(corrupt)?,
-                folder,
-                bytes: bytes.unsigned_abs(),
-                details,
-            })
-        };
-        rows.into_iter().map(record).collect()
-    }
-
     /// Whether a folder of derivatives is wanted, or will be looked for again.
     pub(crate) async fn derivative_is_known(&self, asset: AssetId, folder: &str) -> Result<bool> {
         Ok(self.is_revisited(asset).await? || self.derivative_is_wanted(asset, folder).await?)
@@ -197,13 +176,7 @@ impl Store {
     pub(crate) async fn abandoned_attempts(&self) -> Result<Vec<PathBuf>> {
         // Folders before jobs: an attempt under way is then seen in both.
         let folders = self.blobs.scratch.attempts()?;
-        let running: Vec<String> = self
-            .jobs()
-            .await?
-            .into_iter()
-            .filter(|job| job.worker.is_some())
-            .map(|job| job.attempt())
-            .collect();
+        let running: Vec<String> = self.running_jobs().await?.into_iter().map(|job| job.attempt()).collect();
         let known = |path: &PathBuf| {
             path.file_name().is_some_and(|name| running.iter().any(|attempt| name == attempt.as_str()))
         };

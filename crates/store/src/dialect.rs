@@ -43,6 +43,14 @@ impl Dialect {
         }
     }
 
+    /// Lets the statements of a transaction take as long as they take, where they may not.
+    pub(crate) fn unbounded(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some("SET LOCAL statement_timeout = 0"),
+        }
+    }
+
     /// The column that says the order of creation. SQLite's rows are kept by `seq`; in Postgres two nodes may make the same,
     /// but not the same id, which begins with it.
     pub(crate) fn creation<'c>(self, seq: &'c str, id: &'c str) -> &'c str {

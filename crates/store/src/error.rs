@@ -38,6 +38,20 @@ pub enum Error {
     /// Written by an older version and not yet migrated.
     #[error("the database has an older schema; start `reelhouse serve` once, it migrates by itself")]
     SchemaOlder,
+    /// Another doctor is at work on this folder.
+    #[error("{} is being examined by another `reelhouse doctor`", path.display())]
+    DoctorAtWork {
+        /// The data folder.
+        path: PathBuf,
+    },
+    /// There is no examination to go on with.
+    #[error("--resume cannot go on with {}: {why}; run doctor without it", path.display())]
+    NoResume {
+        /// Where it would be.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
     /// A row without its bytes: doctor tells more.
     #[error("the bytes of asset {asset} are missing")]
     BlobMissing {

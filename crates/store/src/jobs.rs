@@ -477,6 +477,13 @@ impl Store {
         rows.into_iter().map(JobRecord::try_from).collect()
     }
 
+    /// Those that somebody has: no more than there are workers, dead or alive.
+    pub(crate) async fn running_jobs(&self) -> Result<Vec<JobRecord>> {
+        let sql = format!("SELECT {COLUMNS} FROM job WHERE state = 'running'");
+        let rows: Vec<JobRow> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(self.db.readers()).await?;
+        rows.into_iter().map(JobRecord::try_from).collect()
+    }
+
     /// Gives a dead or canceled job a new life, or a waiting one its turn now. False if there is none of this id that
     /// does not run.
     ///

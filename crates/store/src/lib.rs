@@ -43,6 +43,7 @@ mod revisit;
 mod scratch;
 mod secrets;
 mod sessions;
+mod shards;
 mod sql;
 mod staging;
 mod user_metadata;
@@ -64,7 +65,7 @@ pub use census::{DiskSpace, JobCount};
 pub use db::Database;
 pub use deliveries::{DeliveryRecord, Outcome};
 pub use derivatives::{Attempt, DerivativeRecord};
-pub use doctor::{Finding, Report};
+pub use doctor::{Examination, Finding, Place, Progress, Report, Step, Tell, Treatment};
 pub use early::EarlyDerivative;
 pub use error::{Error, Result, is_full};
 pub use idempotency::Receipt;
@@ -201,6 +202,11 @@ impl Store {
     /// Originals and what is made of them.
     pub fn blobs(&self) -> &Blobs {
         &self.blobs
+    }
+
+    /// The version of its schema, which is this program's.
+    pub fn schema(&self) -> i64 {
+        self.db.newest_known()
     }
 
     /// Whether rows can be read right now.

@@ -56,6 +56,16 @@ impl Store {
         Ok(())
     }
 
+    /// Assets whose bytes were to be looked for again before `before_ms`.
+    pub(crate) async fn revisits_before(&self, before_ms: i64) -> Result<Vec<AssetId>> {
+        let ids: Vec<String> =
+            sqlx::query_scalar("SELECT asset_id FROM revisit WHERE due_at < $1 ORDER BY asset_id")
+                .bind(before_ms)
+                .fetch_all(self.db.readers())
+                .await?;
+        ids.into_iter().map(|id| AssetId::parse(&id).ok_or(Error::Corrupt { table: "revisit", id })).collect()
+    }
+
     /// Whether an asset's bytes will be looked for again.
     pub(crate) async fn is_revisited(&self, asset: AssetId) -> Result<bool> {
         let due: Option<i64> = sqlx::query_scalar("SELECT due_at FROM revisit WHERE asset_id = $1")
