@@ -15,6 +15,7 @@ mod client_sdk;
 mod client_terminal;
 mod codes;
 mod content;
+mod copy;
 mod crash;
 mod derive;
 mod disk;

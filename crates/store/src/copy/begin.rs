@@ -1,12 +1,12 @@
 //! What must hold before anything is copied: the old home stands still, and the new one has nothing but this copy.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 use tokio::{sync::watch, time::sleep};
 
 use super::{
-    CopyRefusal, Copying, Place, Progress,
+    CopyRefusal, Copying, Place,
     notes::{BLOBS, SOURCE, THROUGH},
     tables::TABLES,
 };
@@ -15,7 +15,7 @@ use crate::{
     blobs::{Blobs, Home, Tree},
     db::{CONNECTED_AS, Db},
     dialect::Dialect,
-    error::{During, Result},
+    error::Result,
     folder_lock::FolderLock,
     parts::OWNER,
     reserve::Reserve,
