@@ -60,9 +60,10 @@ pub(crate) async fn run(args: CopyArgs) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let end_uploads = args.end_uploads;
     let (from, to) = args.places()?;
-    let copying = Copying::begin(&from, &to, end_uploads, SystemClock.now_ms()).await?;
-    let saying = tokio::spawn(say(copying.progress()));
+    let (progress, told) = watch::channel(Progress::default());
+    let saying = tokio::spawn(say(told));
     let copied = async {
+        let copying = Copying::begin(&from, &to, end_uploads, progress, SystemClock.now_ms()).await?;
         copying.copy_rows().await?;
         copying.copy_bytes().await?;
         copying.end(SystemClock.now_ms()).await
@@ -111,6 +112,7 @@ async fn say(progress: watch::Receiver<Progress>) {
             *progress.borrow();
         let line = match stage {
             Stage::Beginning => "looking at both homes".to_owned(),
+            Stage::Waiting => "waiting until the leases of workers end that may be dead".to_owned(),
             Stage::Rows(table) => format!("{rows} rows copied, now of {table}"),
             Stage::Comparing(table) => format!("comparing rows of {table}"),
             Stage::Bytes => {

@@ -1,12 +1,12 @@
 //! What must hold before anything is copied: the old home stands still, and the new one has nothing but this copy.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 use tokio::{sync::watch, time::sleep};
 
 use super::{
-    CopyRefusal, Copying, Place,
+    CopyRefusal, Copying, Place, Progress, Stage,
     notes::{BLOBS, SOURCE, THROUGH},
     tables::TABLES,
 };
@@ -23,8 +23,10 @@ use crate::{
 };
 
 /// How long connections of a server that has just ended are waited for.
-const ENDING: std::time::Duration = std::time::Duration::from_millis(300);
+const ENDING: Duration = Duration::from_millis(300);
 const LOOKS: u32 = 10;
+/// Milliseconds; no worker takes a longer one.
+const LONGEST_LEASE: u64 = 10 * 60 * 1000;
 
 /// Uploads in chunks that are not decided, and not over: `$1` is now.
 pub(super) const UNDER_WAY: &str = "FROM upload_session JOIN asset ON asset.id = asset_id
@@ -33,12 +35,18 @@ pub(super) const UNDER_WAY: &str = "FROM upload_session JOIN asset ON asset.id =
 
 impl Copying {
     /// Begins a copy, or goes on with one that was begun. With `end_uploads`, uploads in chunks that cannot go on in the new home
-    /// will have failed there.
+    /// will have failed there. Says how far it is on `progress`.
     ///
     /// # Errors
     /// [`CopyRefusal`] when a home is in use or not what it must be; like [`Store::attach`] for the old one, like [`Store::open`] for
     /// the new one.
-    pub async fn begin(from: &Place, to: &Place, end_uploads: bool, now_ms: i64) -> Result<Self> {
+    pub async fn begin(
+        from: &Place,
+        to: &Place,
+        end_uploads: bool,
+        progress: watch::Sender<Progress>,
+        now_ms: i64,
+    ) -> Result<Self> {
         refuse_same(from, to)?;
         for database in [&from.homes.database, &to.homes.database] {
             refuse_served(database).await?;
@@ -49,7 +57,7 @@ impl Copying {
         };
         let mut old = Store::attach(&from.data_dir, &from.homes).await?;
         old._lock = lock;
-        old.refuse_at_work(now_ms).await?;
+        old.outwait_leases(&progress, now_ms).await?;
         if to.homes.database == Database::Folder {
             old.refuse_same_moments().await?;
         }
@@ -59,7 +67,7 @@ impl Copying {
             old.refuse_uploads(now_ms).await?;
         }
         let (new, is_resumed) = open_new(from, to, &old, now_ms).await?;
-        Ok(Self { from: old, to: new, is_resumed, uploads_go_on, progress: watch::Sender::default() })
+        Ok(Self { from: old, to: new, is_resumed, uploads_go_on, progress })
     }
 }
 
@@ -183,20 +191,33 @@ impl Store {
         Ok(blake3::hash(secret.unwrap_or_default().as_bytes()).to_hex().to_string())
     }
 
-    /// Refuses a home on which a worker has a lease. What is ours by the folder's lock belongs to a server that is gone.
-    async fn refuse_at_work(&self, now_ms: i64) -> Result<()> {
-        let own = if self._lock.is_some() { self.server_worker() } else { String::from("-") };
-        let worker: Option<String> = sqlx::query_scalar(
-            "SELECT worker FROM job WHERE state = 'running' AND lease_until > $1 AND worker NOT LIKE $2
+    /// Waits until leases of workers have ended, and refuses a home where they are renewed.
+    async fn outwait_leases(&self, progress: &watch::Sender<Progress>, now_ms: i64) -> Result<()> {
+        let Some((worker, until)) = self.last_lease(now_ms).await? else { return Ok(()) };
+        let left = u64::try_from(until.saturating_sub(now_ms)).unwrap_or_default();
+        if left > LONGEST_LEASE {
+            return Err(CopyRefusal::AtWork { worker }.into());
+        }
+        progress.send_modify(|progress| progress.stage = Stage::Waiting);
+        sleep(Duration::from_millis(left)).await;
+        match self.last_lease(until).await? {
+            Some((worker, _)) => Err(CopyRefusal::AtWork { worker }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whose lease ends last, and when, if that is not over. What the folder's lock makes ours is of a server that is gone.
+    async fn last_lease(&self, now_ms: i64) -> Result<Option<(String, i64)>> {
+        let own = if self._lock.is_some() { format!("{}%", self.server_worker()) } else { String::new() };
+        let lease = sqlx::query_as(
+            "SELECT worker, lease_until FROM job
+             WHERE state = 'running' AND lease_until > $1 AND worker NOT LIKE $2
              UNION ALL
-             SELECT sender FROM webhook_delivery WHERE state = 'sending' AND lease_until > $1 AND sender NOT LIKE $2
-             LIMIT 1",
-        )
-        .bind(now_ms)
-        .bind(format!("{own}%"))
-        .fetch_optional(self.db.readers())
-        .await?;
-        worker.map_or(Ok(()), |worker| Err(CopyRefusal::AtWork { worker }.into()))
+             SELECT sender, lease_until FROM webhook_delivery
+             WHERE state = 'sending' AND lease_until > $1 AND sender NOT LIKE $2
+             ORDER BY lease_until DESC LIMIT 1",
+        );
+        Ok(lease.bind(now_ms).bind(own).fetch_optional(self.db.readers()).await?)
     }
 
     async fn refuse_uploads(&self, now_ms: i64) -> Result<()> {

@@ -45,8 +45,8 @@ impl Copying {
             self.remove_unknown().await?;
         }
         let damage = self.to.db.noted_damage().await?;
-        let ended_uploads = self.end_notes(now_ms).await?;
         self.to.db.learn().await?;
+        let ended_uploads = self.end_notes(now_ms).await?;
         let progress = *self.progress.borrow();
         Ok(Copied {
             assets: progress.of_assets,

@@ -4,6 +4,7 @@
 //! Rows first, then the bytes that they know, then a look whether the rows are still the same; the transaction that ends the
 //! copy makes the new home one like any other. Whatever ends the process before, the same call goes on.
 
+mod asset;
 mod begin;
 mod bytes;
 mod end;
@@ -44,11 +45,4 @@ pub struct Copying {
     /// Whether uploads in chunks can go on in the new home.
     uploads_go_on: bool,
     progress: watch::Sender<Progress>,
-}
-
-impl Copying {
-    /// How far it is, as it goes on.
-    pub fn progress(&self) -> watch::Receiver<Progress> {
-        self.progress.subscribe()
-    }
 }

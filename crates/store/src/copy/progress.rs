@@ -25,6 +25,8 @@ pub enum Stage {
     /// It looks at both homes.
     #[default]
     Beginning,
+    /// It waits for leases of workers to end, who may be dead.
+    Waiting,
     /// Rows of this table are copied.
     Rows(&'static str),
     /// Rows of this table are compared.

@@ -30,28 +30,32 @@ impl Reading {
         Self { opened, at: 0, coming: None, resumes: 0 }
     }
 
-    /// The next bytes; `None` at the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
+    /// The next bytes; `None` at the end. The inner error is a file's that will not be read any better later; the outer one a
+    /// bucket's, which may.
+    pub(crate) async fn next(&mut self) -> Result<Result<Option<Bytes>>> {
         let left = self.opened.size.saturating_sub(self.at);
         if left == 0 {
-            return Ok(None);
+            return Ok(Ok(None));
         }
         let bytes = match &self.opened.source {
             ByteSource::File(file) => {
                 let (file, at) = (Arc::clone(file), self.at);
                 // At most READ.
                 let wanted = left.min(READ) as usize;
-                blocking(move || {
+                let read = blocking(move || {
                     let mut bytes = BytesMut::zeroed(wanted);
                     file.read_exact_at(&mut bytes, at).during("reading a blob")?;
                     Ok(bytes.freeze())
-                })
-                .await?
+                });
+                match read.await {
+                    Ok(bytes) => bytes,
+                    Err(error) => return Ok(Err(error)),
+                }
             }
             ByteSource::Object(_) => self.next_of_object().await?,
         };
         self.at += bytes.len() as u64;
-        Ok(Some(bytes))
+        Ok(Ok(Some(bytes)))
     }
 
     async fn next_of_object(&mut self) -> Result<Bytes> {
