@@ -157,6 +157,13 @@ bench-list:
 	target/release/examples/bench-list
 	scripts/with-postgres.sh target/release/examples/bench-list
 
+# Two nodes beside one, over one Postgres and one bucket; writes docs/bench/nodes.md.
+bench-nodes:
+	@scripts/install.sh ffmpeg=ffmpeg wrk=wrk $(POSTGRES)
+	cargo build --release --locked
+	REELHOUSE_TEST_FSYNC=on scripts/with-postgres.sh scripts/with-seaweedfs.sh python3 bench/nodes.py
+.PHONY: bench-nodes
+
 # A create beside ffprobe on the same file, creates a second, and many files in a row.
 bench-probe:
 	@scripts/install.sh ffmpeg=ffmpeg curl=curl

@@ -299,6 +299,11 @@ impl Blobs {
         }
     }
 
+    /// Whether a write that was given up may still be carried out.
+    pub(crate) fn may_be_late(&self) -> bool {
+        matches!(self.home, Home::Bucket(..))
+    }
+
     /// Removes an incoming file, durably; fine when it is not there.
     pub(crate) async fn remove_incoming(&self, asset: AssetId) -> Result<()> {
         let scratch = self.scratch.clone();

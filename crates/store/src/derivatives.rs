@@ -13,7 +13,7 @@ use crate::{
     JobRecord, Store,
     blobs::{BlobKey, blocking},
     error::{During, Error, Result},
-    jobs,
+    jobs, revisit,
     scratch::list,
     writer::transaction,
 };
@@ -121,6 +121,7 @@ impl Store {
             if !jobs::end(tx, job).await? {
                 return Ok(false);
             }
+            revisit::push_after(tx, job, now_ms).await?;
             record(tx, (job.asset_id, job.kind), &job.attempt(), bytes, details, now_ms).await?;
             jobs::show(tx, job.asset_id, job.kind, RenditionStatus::Ready, now_ms).await?;
             Ok(true)
@@ -170,10 +171,15 @@ impl Store {
         rows.into_iter().map(record).collect()
     }
 
+    /// Whether a folder of derivatives is wanted, or will be looked for again.
+    pub(crate) async fn derivative_is_known(&self, asset: AssetId, folder: &str) -> Result<bool> {
+        Ok(self.is_revisited(asset).await? || self.derivative_is_wanted(asset, folder).await?)
+    }
+
     /// Whether a folder of derivatives has a row, or a job or a publish that will see to it, or an asset that is just being
     /// deleted.
-    pub(crate) async fn derivative_is_known(&self, asset: AssetId, folder: &str) -> Result<bool> {
-        let known: Option<i64> = sqlx::query_scalar(
+    pub(crate) async fn derivative_is_wanted(&self, asset: AssetId, folder: &str) -> Result<bool> {
+        let wanted: Option<i64> = sqlx::query_scalar(
             "SELECT 1 WHERE EXISTS (SELECT 1 FROM derivative WHERE asset_id = $1 AND folder = $2)
                 OR EXISTS (SELECT 1 FROM job WHERE asset_id = $1
                               AND ($2 LIKE kind || '-%' OR kind IN ('import', 'examine')))
@@ -184,7 +190,7 @@ impl Store {
         .bind(folder)
         .fetch_optional(self.db.readers())
         .await?;
-        Ok(known.is_some())
+        Ok(wanted.is_some())
     }
 
     /// Folders of attempts that no running job knows: their workers are gone.

@@ -154,7 +154,10 @@ impl Store {
                 Ok(asset) if rows.contains_key(&asset) || intents.contains(&asset) => {}
                 Ok(asset) => {
                     let key = BlobKey::Original(asset);
-                    if self.row(asset).await?.is_none() && self.blobs.read(&key).await?.is_some() {
+                    if self.row(asset).await?.is_none()
+                        && !self.is_revisited(asset).await?
+                        && self.blobs.read(&key).await?.is_some()
+                    {
                         report.findings.push(Finding::BlobUnknown(self.blobs.shown(&key.path())));
                     }
                 }

@@ -1,8 +1,6 @@
 //! How a copy ends: what it left behind goes, the old home is looked at again, and one transaction makes the new home one like any
 //! other.
 
-use std::collections::BTreeSet;
-
 use reelhouse_api::{AssetError, AssetId, Fault, UploadStatus};
 use sqlx::AssertSqlSafe;
 
@@ -13,7 +11,7 @@ use super::{
 };
 use crate::{
     assets::become_failed,
-    blobs::{BlobKey, Tree},
+    blobs::Tree,
     error::{Error, Result},
     writer::transaction,
 };
@@ -88,26 +86,12 @@ impl Copying {
 
     /// Removes bytes that were copied, and that no row knows any more.
     async fn remove_unknown(&self) -> Result<()> {
-        let to = &self.to;
-        for asset in to.blobs.walk(Tree::Originals).await?.into_iter().flatten() {
-            let known: Option<i64> =
-                sqlx::query_scalar("SELECT 1 FROM asset WHERE id = $1 AND deleted_at IS NULL")
-                    .bind(asset.to_string())
-                    .fetch_optional(to.db.readers())
-                    .await?;
-            if known.is_none() {
-                to.blobs.remove(&BlobKey::Original(asset)).await?;
+        for tree in Tree::ALL {
+            for asset in self.to.blobs.walk(tree).await?.into_iter().flatten() {
+                self.to.remove_unknown(asset).await?;
             }
         }
-        for asset in to.blobs.walk(Tree::Derived).await?.into_iter().flatten() {
-            let known: Vec<String> = sqlx::query_scalar("SELECT folder FROM derivative WHERE asset_id = $1")
-                .bind(asset.to_string())
-                .fetch_all(to.db.readers())
-                .await?;
-            let known: BTreeSet<String> = known.into_iter().collect();
-            to.blobs.remove_derived(asset, move |name| !known.contains(name)).await?;
-        }
-        to.remove_stray_incoming().await
+        self.to.remove_stray_incoming().await
     }
 }
 
