@@ -59,14 +59,16 @@ struct Load {
 
 impl Load {
     fn start(server: &TestServer) -> Self {
-        let (done, taken) = (Arc::<AtomicBool>::default(), Arc::<Mutex<_>>::default());
+        let done = Arc::<AtomicBool>::default();
+        let taken = Arc::<Mutex<BTreeMap<String, Vec<u8>>>>::default();
         let files = [media::mp4(), media::mp3(), media::png()];
         let worker = |path: std::path::PathBuf| {
             let (url, done, taken) = (server.url.clone(), Arc::clone(&done), Arc::clone(&taken));
             tokio::spawn(async move {
                 while !done.load(Relaxed) {
                     let form = direct(&path).text("enable_hls", "true").text("enable_thumbnail", "true");
-                    let form = if path.extension().is_some_and(|end| end == "mp4") { form } else { direct(&path) };
+                    let form =
+                        if path.extension().is_some_and(|end| end == "mp4") { form } else { direct(&path) };
                     let request = client().post(format!("{url}/v1.3/assets")).header("x-api-key", KEY);
                     let asset: Value = expect(201, request.multipart(form).send().await.unwrap()).await;
                     let id = asset["_id"].as_str().unwrap().to_owned();
@@ -153,7 +155,8 @@ async fn a_backup_under_load_is_whole() {
         let said = plain(Path::new(backup)).arg("doctor").output().unwrap();
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
         let strange = |line: &&str| {
-            line.starts_with("asset ") || line.contains(": ") && !line.contains(": no asset knows") && !line.starts_with("the jail")
+            line.starts_with("asset ")
+                || line.contains(": ") && !line.contains(": no asset knows") && !line.starts_with("the jail")
         };
         assert_eq!(said.lines().find(strange), None, "{said}");
     }

@@ -199,8 +199,7 @@ impl Copying {
                 Ok(None) => return Ok(Ok(())),
                 Ok(Some(bytes)) => {
                     let (to, len) = (Arc::clone(&to), bytes.len() as u64);
-                    let write =
-                        move || (&*to).write_all(&bytes).during("writing a derivative");
+                    let write = move || (&*to).write_all(&bytes).during("writing a derivative");
                     blocking(write).await?;
                     self.progress.send_modify(|progress| progress.written += len);
                 }
