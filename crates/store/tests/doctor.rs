@@ -637,6 +637,7 @@ async fn what_is_referred_to_is_found_page_by_page() {
 #[tokio::test]
 async fn an_account_that_has_something_is_made_again() {
     let fixture = fixture().await;
+    fixture.sql("DELETE FROM api_key").await;
     fixture.sql("DELETE FROM account").await;
     let found = fixture.findings().await;
     assert_eq!(found, ["account a: it has assets, indexes or webhooks, and is not there"]);
