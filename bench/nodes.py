@@ -20,7 +20,8 @@ from load import wrk
 from peers import KEY, REELHOUSE, ROOT, Reelhouse
 
 ROUNDS, SECONDS, CONNECTIONS = int(os.environ.get("BENCH_ROUNDS", "3")), 8, 8
-SHARE = 0.15
+# Of a core; 0 is all there is.
+SHARES = [float(share) for share in os.environ.get("BENCH_SHARES", "0.08,0.15,0").split(",")]
 CPU = pathlib.Path("/sys/fs/cgroup/cpu")
 
 
@@ -28,6 +29,7 @@ class Node(Reelhouse):
     def __init__(self, folder, number, prefix, share):
         self.port, self.prefix, self.share = 18120 + number, prefix, share
         self.name, self.key = f"node {number}", KEY
+        self.group = CPU / f"reelhouse-{prefix}-{self.port}"
         home = folder / f"{prefix}-{number}"
         home.mkdir()
         super().__init__(home)
@@ -36,11 +38,10 @@ class Node(Reelhouse):
         run = [REELHOUSE, "serve"]
         if not self.share:
             return run
-        group = CPU / f"reelhouse-{self.prefix}-{self.port}"
-        group.mkdir(exist_ok=True)
-        (group / "cpu.cfs_period_us").write_text("20000")
-        (group / "cpu.cfs_quota_us").write_text(str(int(20000 * self.share)))
-        return ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh", *run]
+        self.group.mkdir(exist_ok=True)
+        (self.group / "cpu.cfs_period_us").write_text("20000")
+        (self.group / "cpu.cfs_quota_us").write_text(str(int(20000 * self.share)))
+        return ["sh", "-c", f'echo $$ > {self.group}/cgroup.procs && exec "$@"', "sh", *run]
 
     def environment(self):
         homes = {"REELHOUSE_DATABASE_URL": database(self.prefix), "REELHOUSE_BLOB_URL": f"{os.environ['REELHOUSE_TEST_BLOBS']}/{self.prefix}"}
@@ -99,6 +100,8 @@ def measure(folder, photo, count, share, accounts, turn):
         for node in nodes:
             node.stop()
             shutil.rmtree(node.folder)
+            if node.share:
+                node.group.rmdir()
 
 
 def main():
@@ -108,7 +111,7 @@ def main():
                     "-pix_fmt", "yuvj420p", "-q:v", "2", photo], check=True)
     load = os.getloadavg()[0]
     can_share = os.access(CPU / "cpu.cfs_quota_us", os.F_OK) or os.access(CPU, os.W_OK)
-    shares = ([SHARE] if can_share else []) + [None]
+    shares = [share for share in SHARES if can_share or not share]
     rows, turn = [], 0
     for share in shares:
         for accounts in (2, 1):

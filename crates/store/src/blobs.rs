@@ -381,12 +381,22 @@ impl Blobs {
         Ok(self.shown(&aside))
     }
 
+    /// The files of a derivative, each with its size; `None` when it is not there.
+    pub(crate) async fn derived_files(
+        &self,
+        asset: AssetId,
+        folder: &str,
+    ) -> Result<Option<Vec<(String, u64)>>> {
+        match &self.home {
+            Home::Folder(home) => home.derived_files(asset, folder).await,
+            Home::Bucket(objects, _) => objects.derived_files(asset, folder).await,
+        }
+    }
+
     /// Bytes of a derivative's files; `None` when it is not there.
     pub(crate) async fn derived_bytes(&self, asset: AssetId, folder: &str) -> Result<Option<u64>> {
-        match &self.home {
-            Home::Folder(home) => home.derived_bytes(asset, folder).await,
-            Home::Bucket(objects, _) => objects.derived_bytes(asset, folder).await,
-        }
+        let files = self.derived_files(asset, folder).await?;
+        Ok(files.map(|files| files.iter().map(|(_, size)| size).sum()))
     }
 
     /// Writes a derivative's small files where they lie, durably.

@@ -2,6 +2,8 @@ use std::{io, path::PathBuf};
 
 use reelhouse_api::AssetId;
 
+use crate::copy::CopyRefusal;
+
 /// What can go wrong below the verbs. "Absent" is no error here: it is an `Option`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -36,7 +38,9 @@ pub enum Error {
         known: i64,
     },
     /// Written by an older version and not yet migrated.
-    #[error("the database has an older schema; start `reelhouse serve` once, it migrates by itself")]
+    #[error(
+        "the database has an older schema: run `reelhouse migrate` first, or start `reelhouse serve`, which migrates by itself"
+    )]
     SchemaOlder,
     /// Another doctor is at work on this folder.
     #[error("{} is being examined by another `reelhouse doctor`", path.display())]
@@ -93,6 +97,9 @@ pub enum Error {
         /// Where it is.
         location: String,
     },
+    /// A copy that is not made, or not at its end.
+    #[error(transparent)]
+    Copy(#[from] CopyRefusal),
     /// A migration.
     #[error("migration: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),

@@ -183,15 +183,22 @@ impl Folder {
         .await
     }
 
-    /// Bytes of a derivative's files; `None` when it is not there.
-    pub(crate) async fn derived_bytes(&self, asset: AssetId, folder: &str) -> Result<Option<u64>> {
+    /// The files of a derivative, each with its size; `None` when it is not there.
+    pub(crate) async fn derived_files(
+        &self,
+        asset: AssetId,
+        folder: &str,
+    ) -> Result<Option<Vec<(String, u64)>>> {
         let folder = self.derived(asset).join(folder);
         blocking(move || {
             if !folder.exists() {
                 return Ok(None);
             }
-            let size = |path: PathBuf| path.metadata().map_or(0, |file| file.len());
-            Ok(Some(list(&folder)?.into_iter().map(size).sum()))
+            let file = |path: PathBuf| {
+                let name = path.file_name()?.to_string_lossy().into_owned();
+                Some((name, path.metadata().map_or(0, |file| file.len())))
+            };
+            Ok(Some(list(&folder)?.into_iter().filter_map(file).collect()))
         })
         .await
     }

@@ -117,10 +117,16 @@ impl Objects {
         Ok(path.to_owned())
     }
 
-    /// Bytes of a derivative's files; `None` when it is not there.
-    pub(crate) async fn derived_bytes(&self, asset: AssetId, folder: &str) -> Result<Option<u64>> {
-        let objects = self.all(&format!("{}{folder}/", home(asset))).await?;
-        Ok((!objects.is_empty()).then(|| objects.iter().map(|object| object.size).sum()))
+    /// The files of a derivative, each with its size; `None` when it is not there.
+    pub(crate) async fn derived_files(
+        &self,
+        asset: AssetId,
+        folder: &str,
+    ) -> Result<Option<Vec<(String, u64)>>> {
+        let home = format!("{}{folder}/", home(asset));
+        let objects = self.all(&home).await?;
+        let file = |object: &Listed| Some((object.key.strip_prefix(&home)?.to_owned(), object.size));
+        Ok((!objects.is_empty()).then(|| objects.iter().filter_map(file).collect()))
     }
 
     pub(crate) async fn write_derived(

@@ -209,7 +209,7 @@ impl Store {
 }
 
 /// Says whose the blobs below the prefix are.
-const OWNER: &str = "reelhouse-database";
+pub(crate) const OWNER: &str = "reelhouse-database";
 
 fn key(asset: AssetId) -> String {
     BlobKey::Original(asset).object()

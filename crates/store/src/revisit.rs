@@ -76,7 +76,7 @@ impl Store {
     }
 
     /// Removes what is there of an asset and is not wanted: all of it, or what no attempt knows.
-    async fn remove_unknown(&self, asset: AssetId) -> Result<()> {
+    pub(crate) async fn remove_unknown(&self, asset: AssetId) -> Result<()> {
         // Folders before jobs: who makes one has its job by then.
         let folders = self.blobs.derived_folders(asset).await?;
         let status: Option<String> = sqlx::query_scalar(

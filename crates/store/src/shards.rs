@@ -27,6 +27,11 @@ impl Shards {
         Self { from: bound(part), to: bound(part + 1) }
     }
 
+    /// One after the other.
+    pub(crate) fn each() -> impl Iterator<Item = Self> {
+        (0..ALL).map(|shard| Self::part(shard, ALL))
+    }
+
     /// The first and the last two digits, both included.
     pub(crate) fn digits(self) -> (String, String) {
         (format!("{:02x}", self.from), format!("{:02x}", self.to.saturating_sub(1)))
@@ -68,6 +73,11 @@ pub(crate) struct Named {
 }
 
 impl Walk {
+    /// Whether there is nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.named.is_empty() && self.strange.is_empty()
+    }
+
     /// Takes what the names say, in order.
     pub(crate) fn sorted(mut self) -> Self {
         self.named.sort_unstable();
