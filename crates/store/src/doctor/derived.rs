@@ -28,13 +28,12 @@ struct Row {
 impl Round<'_> {
     pub(super) async fn derived(&mut self) -> Result<()> {
         self.progress.begin("derivatives", self.store.derivative_count().await?);
-        for (place, shards) in self.parts(Tree::Derived) {
+        for (begin, shards) in self.parts(Tree::Derived) {
             let walk = self.store.blobs.walk(Tree::Derived, shards).await?;
             self.derivatives_have_files(&walk, shards).await?;
             self.files_have_derivatives(walk).await?;
-            self.passed(place.next());
+            self.passed(begin.next());
         }
-        self.is_short_again();
         Ok(())
     }
 

@@ -27,7 +27,7 @@ const KEPT: usize = 1000;
 
 /// Where in its order an examination is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct Place {
+pub(super) struct Position {
     /// 0 for originals, 1 for derivatives.
     tree: u8,
     part: u16,
@@ -35,7 +35,7 @@ pub(super) struct Place {
     pub(super) behind: String,
 }
 
-impl Place {
+impl Position {
     /// In the same part, behind this row.
     pub(super) fn at(&self, behind: &str) -> Self {
         Self { behind: behind.to_owned(), ..self.clone() }
@@ -47,7 +47,7 @@ impl Place {
     }
 }
 
-/// What was counted up to a place.
+/// What was counted up to a position.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Counts {
     pub(super) assets: u64,
@@ -65,14 +65,14 @@ struct State {
     quick: bool,
     repair: bool,
     parts: u16,
-    place: Place,
+    position: Position,
     counts: Counts,
 }
 
 /// The state of an examination, and who writes it down.
 pub(super) struct Journal {
     state: Arc<Mutex<State>>,
-    /// Since the last place.
+    /// Since the last position.
     since: Counts,
     path: PathBuf,
     writer: JoinHandle<()>,
@@ -91,7 +91,7 @@ impl Journal {
             quick: how.quick,
             repair: how.repair,
             parts,
-            place: Place { tree: 0, part: 0, behind: String::new() },
+            position: Position { tree: 0, part: 0, behind: String::new() },
             counts: Counts::default(),
         };
         let state = if how.resume { resumed(&path, fresh)? } else { fresh };
@@ -117,19 +117,21 @@ impl Journal {
     }
 
     /// The parts of a tree that are left.
-    pub(super) fn left_of(&self, tree: Tree) -> Vec<(Place, Shards)> {
+    pub(super) fn left_of(&self, tree: Tree) -> Vec<(Position, Shards)> {
         let tree = match tree {
             Tree::Originals => 0,
             Tree::Derived => 1,
         };
-        self.state(|State { place, parts, .. }| {
+        self.state(|State { position, parts, .. }| {
             let all = (0..*parts).map(|part| {
-                let begin = Place { tree, part, behind: String::new() };
+                let begin = Position { tree, part, behind: String::new() };
                 (begin, Shards::part(part, *parts))
             });
-            all.filter_map(|(begin, shards)| match (begin.tree, begin.part) == (place.tree, place.part) {
-                true => Some((place.clone(), shards)),
-                false => (begin > *place).then_some((begin, shards)),
+            all.filter_map(|(begin, shards)| {
+                match (begin.tree, begin.part) == (position.tree, position.part) {
+                    true => Some((position.clone(), shards)),
+                    false => (begin > *position).then_some((begin, shards)),
+                }
             })
             .collect()
         })
@@ -150,19 +152,19 @@ impl Journal {
         }
     }
 
-    /// What came since the last place is kept from here on.
-    pub(super) fn pass(&mut self, place: Place) {
+    /// What came since the last position is kept from here on.
+    pub(super) fn pass(&mut self, position: Position) {
         let Counts { assets, bytes, wrong, repaired, passed: _, told } = std::mem::take(&mut self.since);
         self.state(|state| {
             let counts = &mut state.counts;
-            counts.passed += u64::from(!place.behind.is_empty());
+            counts.passed += u64::from(!position.behind.is_empty());
             counts.assets += assets;
             counts.bytes += bytes;
             counts.wrong += wrong;
             counts.repaired += repaired;
             let room = KEPT.saturating_sub(counts.told.len());
             counts.told.extend(told.into_iter().take(room));
-            state.place = place;
+            state.position = position;
         });
     }
 
@@ -233,10 +235,10 @@ async fn write_down(
             () = sleep(every) => {}
         }
         let state = state.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if written.as_ref() == Some(&state.place) {
+        if written.as_ref() == Some(&state.position) {
             continue;
         }
-        written = Some(state.place.clone());
+        written = Some(state.position.clone());
         let path = path.clone();
         if let Err(error) = blocking(move || write(&path, &state)).await {
             tracing::warn!(%error, "how far doctor is cannot be written down");

@@ -95,8 +95,10 @@ impl Store {
         round.left_over().await?;
         round.uploads().await?;
         round.waiting().await?;
+        round.keep(true);
         round.originals().await?;
         round.derived().await?;
+        round.keep(false);
         // Behind all that may change what is counted.
         round.counters().await?;
         round.end().await

@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     Finding, OLD, PAGE, Progress, finding,
-    journal::Place,
+    journal::Position,
     round::{Round, is_suspicious},
 };
 
@@ -48,17 +48,17 @@ impl Round<'_> {
     pub(super) async fn originals(&mut self) -> Result<()> {
         self.progress.begin("originals", self.total);
         self.progress.passed(self.passed_before());
-        for (place, shards) in self.parts(Tree::Originals) {
+        for (begin, shards) in self.parts(Tree::Originals) {
             let walk = self.store.blobs.walk(Tree::Originals, shards).await?;
-            self.rows_have_bytes(&place, shards, &walk).await?;
+            self.rows_have_bytes(&begin, shards, &walk).await?;
             self.bytes_have_rows(walk).await?;
-            self.passed(place.next());
+            self.passed(begin.next());
         }
         Ok(())
     }
 
-    async fn rows_have_bytes(&mut self, place: &Place, shards: Shards, walk: &Walk) -> Result<()> {
-        let mut behind = place.behind.clone();
+    async fn rows_have_bytes(&mut self, begin: &Position, shards: Shards, walk: &Walk) -> Result<()> {
+        let mut behind = begin.behind.clone();
         loop {
             let page = self.store.whole_rows(shards, &behind).await?;
             let Some(last) = page.last() else { return Ok(()) };
@@ -69,7 +69,7 @@ impl Round<'_> {
                 .buffered(AT_ONCE);
             while let Some((row, seen)) = looks.next().await {
                 self.compare(row, seen).await?;
-                self.passed(place.at(&row.id));
+                self.passed(begin.at(&row.id));
                 self.progress.passed(1);
             }
         }

@@ -4,7 +4,7 @@ use crate::{Store, blobs::Tree, error::Result, folder_lock::FolderLock, shards::
 
 use super::{
     Examination, Finding, Progress, Report, Tell, Treatment,
-    journal::{Journal, Place},
+    journal::{Journal, Position},
 };
 
 /// More unknown things than this, and than known ones, are rather those of another database.
@@ -28,8 +28,8 @@ pub(super) struct Round<'a> {
     pub(super) report: Report,
     /// Of what takes long.
     journal: Journal,
-    /// What was found is kept with how far it is.
-    takes_long: bool,
+    /// What is found is kept with how far it is.
+    is_kept: bool,
 }
 
 impl<'a> Round<'a> {
@@ -44,23 +44,26 @@ impl<'a> Round<'a> {
         let total = store.asset_count().await?;
         let journal = Journal::begin(store, how, Shards::parts(total, how.names_at_once)).await?;
         let report = Report::default();
-        let round =
-            Self { store, how, progress, tell, server_since, total, report, journal, takes_long: false };
+        let round = Self { store, how, progress, tell, server_since, total, report, journal, is_kept: false };
         for (finding, treatment) in round.journal.told() {
             (round.tell)(&finding, &treatment);
         }
         Ok(round)
     }
 
-    /// The parts of a tree that are left, one after the other, and behind which row the first of them goes on.
-    pub(super) fn parts(&mut self, tree: Tree) -> Vec<(Place, Shards)> {
-        self.takes_long = true;
+    /// From here on what is found is kept with how far it is, or not any more.
+    pub(super) fn keep(&mut self, is_kept: bool) {
+        self.is_kept = is_kept;
+    }
+
+    /// The parts of a tree that are left, one after the other, and where to go on in each.
+    pub(super) fn parts(&self, tree: Tree) -> Vec<(Position, Shards)> {
         self.journal.left_of(tree)
     }
 
     /// So far it is: what was found before is kept.
-    pub(super) fn passed(&mut self, place: Place) {
-        self.journal.pass(place);
+    pub(super) fn passed(&mut self, position: Position) {
+        self.journal.pass(position);
     }
 
     /// An asset's bytes are as they must be.
@@ -113,18 +116,13 @@ impl<'a> Round<'a> {
     /// Something is wrong, and this became of it.
     pub(super) fn note(&mut self, finding: Finding, treatment: Treatment) {
         (self.tell)(&finding, &treatment);
-        if self.takes_long {
+        if self.is_kept {
             return self.journal.note(finding, treatment);
         }
         match treatment {
             Treatment::Repaired(_) => self.report.repaired += 1,
             Treatment::None | Treatment::Left(_) => self.report.wrong += 1,
         }
-    }
-
-    /// What takes long is over.
-    pub(super) fn is_short_again(&mut self) {
-        self.takes_long = false;
     }
 
     pub(super) async fn end(self) -> Result<Report> {
