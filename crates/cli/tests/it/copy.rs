@@ -6,12 +6,13 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::atomic::Ordering::Relaxed,
     time::{Duration, Instant},
 };
 
 use reqwest::Url;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -390,22 +391,24 @@ async fn many(folder: &Path, small: usize) -> TestServer {
     server
 }
 
-/// Begins a copy and kills it when so many originals are in the new home; how many there are then.
-fn kill_at(mut copy: Command, home: &Path, originals: usize) -> usize {
+/// Begins a copy, and waits until so many originals are in the new home.
+fn begin(mut copy: Command, home: &Path, originals: usize) -> Child {
     let blobs = crate::blobs::Blobs::of(home);
-    let mut child = copy.stdout(Stdio::null()).spawn().unwrap();
+    let mut child = copy.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let since = Instant::now();
-    loop {
-        let found = blobs.list("originals").len();
-        if found >= originals {
-            child.kill().unwrap();
-            break;
-        }
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+    while blobs.list("originals").len() < originals {
+        assert!(child.try_wait().unwrap().is_none(), "it ended early");
         assert!(since.elapsed() < Duration::from_secs(60), "it copies nothing");
     }
+    child
+}
+
+/// Kills a copy when so many originals are in the new home; how many there are then.
+fn kill_at(copy: Command, home: &Path, originals: usize) -> usize {
+    let mut child = begin(copy, home, originals);
+    child.kill().unwrap();
     child.wait().unwrap();
-    blobs.list("originals").len()
+    crate::blobs::Blobs::of(home).list("originals").len()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -461,7 +464,7 @@ async fn a_copy_that_is_killed_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changes_between_two_runs_comes_along() {
     let (source, home) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let server = many(source.path(), 30).await;
+    let server = many(source.path(), 60).await;
     let page: Value = server.get("/v1.3/assets").send().await.unwrap().json().await.unwrap();
     let oldest = page["page_info"]["total_results"].as_u64().unwrap();
     server.stop();
@@ -477,8 +480,22 @@ async fn what_changes_between_two_runs_comes_along() {
     let said = refused(&mut there(source.path(), home.path()));
     assert!(said.contains("is in use by another reelhouse"), "{said}");
     server.stop();
+    // A command beside the copy: it is found, and comes along.
+    let copy = begin(there(source.path(), home.path()), home.path(), 6);
+    let pid = Pid::from_child(&copy);
+    kill_process(pid, Signal::STOP).unwrap();
+    let quota =
+        plain(source.path()).args(["accounts", "quota", "default", "--assets", "777"]).output().unwrap();
+    kill_process(pid, Signal::CONT).unwrap();
+    assert_well(&quota);
+    let output = copy.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("has changed while it was copied"), "{}", text(&output.stderr));
     copied(there(source.path(), home.path()));
     assert_well(&doctor(home.path()));
+    assert!(
+        text(&reelhouse(home.path()).args(["accounts", "list"]).output().unwrap().stdout).contains("777")
+    );
     let server = serve(home.path());
     assert_eq!((server.total().await, server.originals() as u64), (oldest, oldest));
     let kept = server.get(&format!("/v1.3/assets/{}", added["_id"].as_str().unwrap())).send().await.unwrap();
