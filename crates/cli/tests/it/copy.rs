@@ -417,17 +417,20 @@ async fn a_copy_that_is_killed_goes_on() {
     let server = many(source.path(), 60).await;
     server.stop();
     let total = files(&source.path().join("originals")).len();
-    let mut kept: BTreeMap<PathBuf, u64> = BTreeMap::new();
-    let inodes = || -> BTreeMap<PathBuf, u64> {
+    // Since when each file is what it is.
+    let since = || -> BTreeMap<PathBuf, (i64, i64)> {
         let all = files(&home.path().join("originals")).into_iter();
-        all.map(|path| (path.clone(), path.metadata().unwrap().ino())).collect()
+        let since =
+            |path: PathBuf| path.metadata().map(|file| (path, (file.ctime(), file.ctime_nsec()))).ok();
+        all.filter_map(since).collect()
     };
-    for originals in [1, 5] {
+    let mut kept = since();
+    for originals in [1, 16] {
         let found = kill_at(there(source.path(), home.path()), home.path(), originals);
         assert!((originals..total).contains(&found), "{found} of {total}: not in the middle");
         // What is there stays: but for what was being written when it was killed.
-        let now = inodes();
-        let moved = kept.iter().filter(|(path, inode)| now.get(*path) != Some(*inode)).count();
+        let now = since();
+        let moved = kept.iter().filter(|(path, then)| now.get(*path) != Some(*then)).count();
         assert!(moved <= 4, "{moved} of {} were sent again", kept.len());
         kept = now;
         // Nobody takes it for a home.
@@ -447,8 +450,8 @@ async fn a_copy_that_is_killed_goes_on() {
     }
     drop(new);
     let summary = copied(there(source.path(), home.path()));
-    let now = inodes();
-    let moved = kept.iter().filter(|(path, inode)| now.get(*path) != Some(*inode)).count();
+    let now = since();
+    let moved = kept.iter().filter(|(path, then)| now.get(*path) != Some(*then)).count();
     assert!(moved <= 4, "{moved} of {} were sent again", kept.len());
     let told = summary.lines().next().unwrap();
     let (size, sent) = told.strip_suffix(" were sent").unwrap().split_once(", in ").unwrap();
