@@ -75,8 +75,11 @@ fn request(address: SocketAddr, head: &str) -> TcpStream {
 async fn a_head_that_does_not_come_closes_the_connection() {
     let folder = tempfile::TempDir::new().unwrap();
     let address = start(folder.path(), Timeouts { header_read: SHORT, ..Timeouts::default() }).await;
+    let since = std::time::Instant::now();
     assert_eq!(until_closed(request(address, "")).await, "");
     until_closed(request(address, "GET / HTTP/1.1\r\nHost")).await;
+    // Without our word, hyper waits half a minute for each.
+    assert!(since.elapsed() < Duration::from_secs(25), "{:?}", since.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
