@@ -1,23 +1,22 @@
 """Takes the guards of guards.toml out, one after the other, in a copy below target/, and sees that a test fails each time.
 
-    python3 scripts/guards.py [WORD …]    those whose item or guard has one of the words; all without any
-
 Ends in failure where a test does not notice, where what should be replaced is not there any more, and where the tests fail
 with all guards in place, since then they show nothing."""
 
+import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / "target/guards"
 TREE = PLACE / "tree"
-# Of cargo-nextest: tests failed, what was changed does not compile.
-FAILED, NOT_BUILT = 100, 101
+# Of cargo-nextest: what was changed does not compile.
+NOT_BUILT = 101
 
 
 def copy():
@@ -57,59 +56,78 @@ def run(tests):
     return done.returncode, done.stdout + done.stderr
 
 
-def take_out(guard):
-    """Changes the copy; returns what stood there, by file."""
-    before = {}
+def take_out(guard, before):
+    """Changes the copy; keeps what stood there, by file. Says what is wrong, if something is."""
     for name, old, new in guard["out"]:
         text = (TREE / name).read_text()
         before.setdefault(name, text)
         if text.count(old) != 1:
-            put_back(before)
-            raise LookupError(f"{text.count(old)} times in {name}, where it should be once: {old!r}")
+            return f"{text.count(old)} times in {name}, where it should be once: {old!r}"
         (TREE / name).write_text(text.replace(old, new))
-    return before
+    return ""
 
 
-def put_back(before):
-    for name, text in before.items():
-        (TREE / name).write_text(text)
-
-
-def judge(guard):
-    """Why a guard is not known to be one; nothing where its test failed, and said what it should."""
+def judge(group):
+    """Why each is not known to be a guard; nothing where its test failed, and said what it should."""
+    before = {}
     try:
-        before = take_out(guard)
-    except LookupError as error:
-        return str(error)
-    try:
-        status, said = run([guard["test"]])
+        problems = [take_out(guard, before) for guard in group]
+        status, said = run([guard["test"] for guard in group]) if not any(problems) else (0, "")
     finally:
-        put_back(before)
+        for name, text in before.items():
+            (TREE / name).write_text(text)
     (PLACE / "said.txt").write_text(said)
-    if status != (NOT_BUILT if guard.get("compiler") else FAILED):
-        return {0: "no test noticed", NOT_BUILT: "does not compile"}.get(status, f"status {status}") + f"\n{said[-2000:]}"
-    says = guard.get("says", "")
-    return "" if says in said else f"the test failed, and did not say {says!r}\n{said[-4000:]}"
+    for guard, problem in zip(group, problems):
+        package, _, name = guard["test"].split()
+        failed = re.search(rf"(FAIL|TIMEOUT|SIG\w+) \[.*\] .*{package}\S* \S*{name}", said)
+        if any(problems):
+            yield problem or "not tried, because of another"
+        elif (status == NOT_BUILT) != guard.get("compiler", False):
+            yield f"it does not compile, or should not:\n{said[-2000:]}"
+        elif not failed and status != NOT_BUILT:
+            yield "no test noticed"
+        else:
+            says = guard.get("says", "")
+            panics = "".join(re.findall(r"panicked at .*\n(?:.+\n){1,9}", said))
+            yield "" if says in said else f"the test failed, and did not say {says!r}:\n{panics}"
 
 
-def main(words):
+def groups(guards, together):
+    """So many at once that share neither a test nor a file; what does not compile, alone."""
+
+    def holds(guard):
+        alone = {"all"} if guard.get("compiler") else set()
+        return alone | {guard["test"]} | {name for name, _, _ in guard["out"]}
+
+    batches = []
+    for guard in guards:
+        fits = (it for it in batches if len(it) < together and not any(clash(holds(guard), holds(other)) for other in it))
+        batch = next(fits, None)
+        batch.append(guard) if batch else batches.append([guard])
+    return batches
+
+
+def clash(one, other):
+    return "all" in one | other or bool(one & other)
+
+
+def main(words, together):
     guards = tomllib.loads((ROOT / "scripts/guards.toml").read_text())["guard"]
     chosen = [it for it in guards if not words or any(word in it["item"] + it["guard"] for word in words)]
-    if not chosen:
-        sys.exit("no item has this word")
     copy()
     status, said = run({it["test"] for it in chosen})
     if status != 0:
         sys.exit(f"with all guards in place, tests fail, or do not run:\n{said[-8000:]}")
     wrong = 0
-    for guard in chosen:
-        begun = time.monotonic()
-        problem = judge(guard)
-        wrong += bool(problem)
-        took = f"{time.monotonic() - begun:.0f} s"
-        print(f"{'NOT CAUGHT' if problem else 'caught'}: {guard['item']}: {guard['guard']} ({took}) {problem}", flush=True)
+    for group in groups(chosen, together):
+        for guard, problem in zip(group, judge(group)):
+            wrong += bool(problem)
+            print(f"{'NOT CAUGHT' if problem else 'caught'}: {guard['item']}: {guard['guard']} {problem}", flush=True)
     sys.exit(f"{wrong} of {len(chosen)} guards are not shown to be guarded by a test" if wrong else 0)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--together", type=int, default=1, help="take so many out at once: quicker, not as sure")
+    arguments.add_argument("words", nargs="*", help="only those whose item or guard has one of them")
+    main(**vars(arguments.parse_args()))
