@@ -16,7 +16,7 @@ lint: ffmpeg web/dist/page/index.html
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps -p reelhouse-api -p reelhouse-client
 
 unit: ffmpeg web/dist/page/index.html
-	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples $(POSTGRES)
+	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples sqlite3=sqlite3 $(POSTGRES)
 	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
 	cargo nextest run --locked --workspace
 	cargo test --locked --workspace --doc --quiet
@@ -24,7 +24,7 @@ unit: ffmpeg web/dist/page/index.html
 
 POSTGRES = psql=postgresql-client path:/usr/lib/postgresql/*/bin/initdb=postgresql
 # What a database and a bucket can get wrong: the store's own tests, and those of the server that are about rows and bytes.
-TELLING = (package(reelhouse-cli) & test(/^(accounts|bucket_away|chunks|content|crash|derive|doctor|errors|hangup|imports|indexed_assets|indexes|list|process|upload|user_metadata|webhooks)::/)) \
+TELLING = (package(reelhouse-cli) & test(/^(accounts|backup|bucket_away|chunks|content|copy|crash|derive|doctor|errors|hangup|imports|indexed_assets|indexes|list|process|upload|user_metadata|webhooks)::/)) \
 	| package(reelhouse-store) | package(reelhouse-bucket)
 
 OF_STORES = package(reelhouse-store) | package(reelhouse-cli)
@@ -35,7 +35,7 @@ test-cluster: test-postgres
 	scripts/with-postgres.sh scripts/with-seaweedfs.sh cargo nextest run --locked --workspace -E '$(OF_STORES)'
 	cd conformance && ../scripts/with-seaweedfs.sh node --test assets.test.mjs multipart.test.mjs
 test-postgres: ffmpeg build
-	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples $(POSTGRES)
+	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples sqlite3=sqlite3 $(POSTGRES)
 	scripts/with-postgres.sh cargo nextest run --locked --workspace -E '$(OF_STORES)'
 
 # Everything fails at some time, and no promise is broken: ten seeds, two minutes and more each. Some of it is in `make test`.
@@ -163,6 +163,13 @@ bench-list:
 	cargo build --release --locked --quiet -p reelhouse-store --example bench-list
 	target/release/examples/bench-list
 	scripts/with-postgres.sh target/release/examples/bench-list
+
+# Two nodes beside one, over one Postgres and one bucket; writes docs/bench/nodes.md.
+bench-nodes:
+	@scripts/install.sh ffmpeg=ffmpeg wrk=wrk $(POSTGRES)
+	cargo build --release --locked
+	REELHOUSE_TEST_FSYNC=on scripts/with-postgres.sh scripts/with-seaweedfs.sh python3 bench/nodes.py
+.PHONY: bench-nodes
 
 # A create beside ffprobe on the same file, creates a second, and many files in a row.
 bench-probe:

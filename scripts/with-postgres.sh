@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command with a Postgres of its own, gone with it: with-postgres.sh COMMAND… In its environment are
 # REELHOUSE_TEST_DATABASE, the server's URL, and REELHOUSE_TEST_PG_CTL, a pg_ctl that knows the server (`… restart`).
+# REELHOUSE_TEST_FSYNC=on has it flush its commits, for what is measured.
 set -euo pipefail
 
 # Debian keeps them off the PATH.
@@ -22,13 +23,14 @@ end() {
 trap end EXIT
 
 "${as[@]}" initdb --pgdata="$folder/data" --username=postgres --auth=trust --no-sync --encoding=UTF8 --locale=C.UTF-8 >/dev/null
-# No flushes: what is tested here is the server before it.
+# Else no flushes: what is tested here is the server before it.
+fsync=${REELHOUSE_TEST_FSYNC:-off}
 "${as[@]}" tee -a "$folder/data/postgresql.conf" >/dev/null <<END
 listen_addresses = ''
 unix_socket_directories = '$folder'
 max_connections = 400
-fsync = off
-full_page_writes = off
+fsync = $fsync
+full_page_writes = $fsync
 shared_buffers = 64MB
 END
 ctl --wait --log="$folder/log" start

@@ -17,6 +17,8 @@ const IDLE: Duration = Duration::from_secs(20);
 const ANSWER: Duration = Duration::from_secs(6);
 /// The same, where the store has work to do.
 const LONG_ANSWER: Duration = Duration::from_secs(20);
+/// The same, where it copies.
+const COPIED: Duration = Duration::from_secs(10 * 60);
 /// How long a request is tried that somebody's upload waits for.
 pub(crate) const PATIENT: Duration = Duration::from_secs(20);
 /// How long one is tried whose caller is told that the store is away.
@@ -91,6 +93,11 @@ impl<'a> Ask<'a> {
 
     pub(crate) fn slow(mut self) -> Self {
         self.answer = LONG_ANSWER;
+        self
+    }
+
+    pub(crate) fn copies(mut self) -> Self {
+        self.answer = COPIED;
         self
     }
 
@@ -203,17 +210,23 @@ impl Bucket {
         Ok(parts.uri.to_string())
     }
 
+    /// A key with its prefix, as paths write it.
+    pub(crate) fn encoded(&self, key: &str) -> String {
+        let mut path = String::new();
+        for segment in self.prefix().split_inclusive('/').chain(key.split_inclusive('/')) {
+            let (name, slash) = segment.strip_suffix('/').map_or((segment, ""), |name| (name, "/"));
+            path.extend(utf8_percent_encode(name, UNRESERVED));
+            path.push_str(slash);
+        }
+        path
+    }
+
     fn head(&self, ask: &Ask<'_>) -> Result<http::request::Parts> {
-        let Location { scheme, authority, root, prefix, .. } = &self.shared.location;
+        let Location { scheme, authority, root, .. } = &self.shared.location;
         let mut path = root.clone();
         path.push('/');
         if let Some(key) = ask.key {
-            let segments = prefix.split_inclusive('/').chain(key.split_inclusive('/'));
-            for segment in segments {
-                let (name, slash) = segment.strip_suffix('/').map_or((segment, ""), |name| (name, "/"));
-                path.extend(utf8_percent_encode(name, UNRESERVED));
-                path.push_str(slash);
-            }
+            path.push_str(&self.encoded(key));
         }
         for (n, (name, value)) in ask.query.iter().enumerate() {
             path.push(if n == 0 { '?' } else { '&' });

@@ -8,6 +8,8 @@ pub struct Location {
     /// Scheme and authority of every request.
     pub(crate) scheme: Scheme,
     pub(crate) authority: Authority,
+    /// The bucket's name.
+    pub(crate) bucket: String,
     /// What paths begin with: nothing, or the bucket where it is not part of the host's name.
     pub(crate) root: String,
     pub(crate) region: String,
@@ -62,7 +64,7 @@ impl Location {
             }
         };
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        Ok(Self { scheme, authority, root, region, prefix, shown: url.to_owned() })
+        Ok(Self { scheme, authority, bucket: bucket.to_owned(), root, region, prefix, shown: url.to_owned() })
     }
 }
 

@@ -81,13 +81,10 @@ impl Bucket {
             Err(error) if is_not_there(&error) => return Ok(false),
             Err(error) => return Err(error),
         };
-        // A store that takes its time has said 200 already when it finds what is wrong.
-        match answers::read::<Refusal>(&answer) {
-            Ok(Refusal { code, message }) if !code.is_empty() => {
-                let refused = Error::Refused { status: 200, code, message };
-                if is_not_there(&refused) { Ok(false) } else { Err(Error::Away(refused.to_string())) }
-            }
-            _ => Ok(true),
+        match late_refusal(&answer) {
+            Some(refused) if is_not_there(&refused) => Ok(false),
+            Some(refused) => Err(Error::Away(refused.to_string())),
+            None => Ok(true),
         }
     }
 
@@ -171,6 +168,16 @@ impl Bucket {
     ) -> Result<String> {
         let ask = Ask::of(Method::PUT, key).query("partNumber", number).query("uploadId", upload);
         self.url(ask, lifetime).await
+    }
+}
+
+/// A store that takes its time has said 200 already when it finds what is wrong.
+pub(crate) fn late_refusal(answer: &[u8]) -> Option<Error> {
+    match answers::read::<Refusal>(answer) {
+        Ok(Refusal { code, message }) if !code.is_empty() => {
+            Some(Error::Refused { status: 200, code, message })
+        }
+        _ => None,
     }
 }
 

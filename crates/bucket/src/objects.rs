@@ -2,13 +2,14 @@
 
 use std::{ops::Range, time::Duration};
 
-use http::{HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method, header};
 use reqwest::Response;
 
 use crate::{
     Bucket, Error, Payload, Result, answers,
     answers::ListedObjects,
     bucket::{Ask, away},
+    multipart::late_refusal,
 };
 
 /// Bytes of an object, as they come.
@@ -149,6 +150,18 @@ impl Bucket {
         }
     }
 
+    /// Writes an object once more under another key, without its bytes coming here. Stores copy up to 5 GiB at once.
+    ///
+    /// # Errors
+    /// When the store is away or refuses.
+    pub async fn copy(&self, from: &str, to: &str) -> Result<()> {
+        let source = format!("/{}/{}", self.location().bucket, self.encoded(from));
+        let source = HeaderValue::try_from(source).map_err(|error| Error::Setup(error.to_string()))?;
+        let ask = Ask::of(Method::PUT, to).header(HeaderName::from_static("x-amz-copy-source"), source);
+        let answer = self.ask_for_all(ask.copies()).await?;
+        late_refusal(&answer).map_or(Ok(()), Err)
+    }
+
     /// Removes an object; fine when there is none.
     ///
     /// # Errors
@@ -165,9 +178,25 @@ impl Bucket {
     /// # Errors
     /// When the store is away or refuses.
     pub async fn list(&self, prefix: &str, next: Option<&str>) -> Result<Listing> {
+        self.list_behind(prefix, None, next).await
+    }
+
+    /// The same, of those whose key comes behind another.
+    ///
+    /// # Errors
+    /// When the store is away or refuses.
+    pub async fn list_behind(
+        &self,
+        prefix: &str,
+        behind: Option<&str>,
+        next: Option<&str>,
+    ) -> Result<Listing> {
         let mut ask = Ask::of_bucket(Method::GET)
             .query("list-type", 2)
             .query("prefix", format!("{}{prefix}", self.prefix()));
+        if let Some(behind) = behind {
+            ask = ask.query("start-after", format!("{}{behind}", self.prefix()));
+        }
         if let Some(next) = next {
             ask = ask.query("continuation-token", next);
         }

@@ -58,6 +58,12 @@ async fn objects_come_and_go() {
     assert_eq!(all.next, None);
     assert!(all.objects.iter().all(|object| object.modified_at > 1_700_000_000_000), "{all:?}");
     assert_eq!(bucket.list("x/", None).await.unwrap().objects.len(), 2);
+    let behind = bucket.list_behind("x/", Some("x/1"), None).await.unwrap().objects;
+    assert_eq!(behind.iter().map(|object| object.key.as_str()).collect::<Vec<_>>(), ["x/2"]);
+    bucket.copy("x/1", "z/ü 4").await.unwrap();
+    assert_eq!(content(&bucket, "z/ü 4").await.unwrap(), b"one, and more");
+    assert!(matches!(bucket.copy("x/none", "z/5").await, Err(Error::Refused { .. })));
+    bucket.delete("z/ü 4").await.unwrap();
 
     for key in ["x/1", "x/2", "y/3", "never"] {
         bucket.delete(key).await.unwrap();

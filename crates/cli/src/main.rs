@@ -58,9 +58,15 @@ enum Command {
     },
     /// Bring the database up to this version's schema, as `serve` does when it starts; in Postgres while servers run.
     Migrate(FolderArgs),
-    /// Check that every asset has its bytes and every byte its asset, and that the jail of media files holds. Changes
-    /// nothing; exit code 1 if something is wrong.
-    Doctor(SettingsArgs),
+    /// Copy everything from one home (database, originals and what was made of them) to another of any kind: from SQLite and a
+    /// folder to Postgres and a bucket, or back.
+    ///
+    /// The old home's servers and workers must be stopped, and it is not changed. The new home must be empty, and can be used
+    /// once the copy has ended. Killed, the same command goes on. Exit code 1 if something is damaged in the old home.
+    Copy(commands::copy::CopyArgs),
+    /// Check that every asset has its bytes and every byte its asset, that nothing is left over or waits for what never
+    /// comes, and that the jail of media files holds. While servers run or not; exit code 1 if something is wrong.
+    Doctor(commands::doctor::DoctorArgs),
     #[command(flatten)]
     Client(commands::client::Command),
     /// Completions of this command for a shell, on standard output.
@@ -101,7 +107,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Webhooks { folder, command } => commands::webhooks::run(folder.load()?, command).await,
             Command::Accounts { folder, command } => commands::accounts::run(folder.load()?, command).await,
             Command::Migrate(folder) => commands::migrate::run(folder.load()?).await,
-            Command::Doctor(args) => commands::doctor::run(args.load()?).await,
+            Command::Copy(args) => commands::copy::run(args).await,
+            Command::Doctor(args) => commands::doctor::run(args).await,
             Command::Client(command) => commands::client::run(command).await,
             Command::Completions(args) => Ok(commands::manual::completions(&args, Cli::command())),
             Command::Man(args) => commands::manual::man(args, Cli::command()),

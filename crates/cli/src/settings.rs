@@ -1,6 +1,10 @@
 //! Every setting, once: its name, environment variable, default and help.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -291,6 +295,11 @@ fn refuse_unknown(file: &Figment) -> anyhow::Result<()> {
 }
 
 impl Settings {
+    /// What a file says, and nothing else.
+    pub(crate) fn of_file(path: &Path) -> anyhow::Result<Self> {
+        SettingsArgs { config: Some(path.to_owned()), ..SettingsArgs::default() }.load()
+    }
+
     /// The configured key, if there is one.
     pub(crate) fn configured_key(&self) -> Option<ApiKey> {
         Some(&self.api_key).filter(|key| !key.is_empty()).map(ApiKey::new)

@@ -77,8 +77,11 @@ pub(crate) fn find(program: &Path) -> PathBuf {
     found.unwrap_or_else(|| program.to_owned())
 }
 
-/// Runs the program once, before anything depends on it, the way it will be run.
-pub(crate) async fn check_installed(spawner: &Spawner, config: &Config) -> Result<Abilities, Error> {
+/// Runs the program once, before anything depends on it, the way it will be run. Returns its version, too.
+pub(crate) async fn check_installed(
+    spawner: &Spawner,
+    config: &Config,
+) -> Result<(Abilities, Arc<str>), Error> {
     let not_installed = |reason: String| Error::NotInstalled { program: config.ffmpeg.clone(), reason };
     let mut command = child::command(&config.ffmpeg);
     command.arg("-version");
@@ -88,10 +91,11 @@ pub(crate) async fn check_installed(spawner: &Spawner, config: &Config) -> Resul
     match ended.map_err(|error| not_installed(error.to_string()))? {
         Ended::Exited { status, stdout, .. } if status.success() => {
             let text = String::from_utf8_lossy(&stdout);
-            if !text.starts_with("ffmpeg version") {
+            let Some(named) = text.strip_prefix("ffmpeg version") else {
                 return Err(not_installed("it is not ffmpeg".to_owned()));
-            }
-            Ok(Abilities { zscale: text.contains("--enable-libzimg") })
+            };
+            let version = named.split_whitespace().next().unwrap_or_default();
+            Ok((Abilities { zscale: text.contains("--enable-libzimg") }, version.into()))
         }
         Ended::Exited { status, stderr, .. } => {
             Err(not_installed(format!("{} {stderr}", describe(status)).trim().to_owned()))

@@ -29,7 +29,11 @@ mod storyboard;
 mod thumbnail;
 mod timing;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
 use reelhouse_metrics::metrics;
@@ -158,6 +162,7 @@ pub struct Media {
     turns: Arc<Semaphore>,
     image_memory: picture::Memory,
     abilities: ffmpeg::Abilities,
+    ffmpeg_version: Arc<str>,
     trial: process::Trial,
 }
 
@@ -171,16 +176,31 @@ impl Media {
         let spawner = child::Spawner::start()?;
         let reader = reader::Reader::start(spawner.clone(), &config.reader, config.jail);
         let trial = reader.try_out(&config);
-        let (trial, abilities) = tokio::try_join!(trial, ffmpeg::check_installed(&spawner, &config))?;
+        let (trial, (abilities, ffmpeg_version)) =
+            tokio::try_join!(trial, ffmpeg::check_installed(&spawner, &config))?;
         trial.suffices(config.jail).map_err(Error::NoJail)?;
         let turns = Arc::new(Semaphore::new(config.probes.max(1)));
         let image_memory = picture::Memory::new(config.max_image_memory);
-        Ok(Self { config: Arc::new(config), spawner, reader, turns, image_memory, abilities, trial })
+        Ok(Self {
+            config: Arc::new(config),
+            spawner,
+            reader,
+            turns,
+            image_memory,
+            abilities,
+            ffmpeg_version,
+            trial,
+        })
     }
 
     /// How children are kept: what the kernel gives, and what a child could do when it tried.
     pub fn jail(&self) -> &process::Trial {
         &self.trial
+    }
+
+    /// The program that transcodes, and its version.
+    pub fn ffmpeg(&self) -> (&Path, &str) {
+        (&self.config.ffmpeg, &self.ffmpeg_version)
     }
 
     /// How many files are looked at at once.

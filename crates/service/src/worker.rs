@@ -23,8 +23,6 @@ const HEARTBEAT: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_secs(1);
 /// How long uploads in chunks can be asked after when they have ended.
 const UPLOADS_REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// Longer than any publish or removal takes: what is older was left over.
-const LEFT_OVER: Duration = Duration::from_secs(15 * 60);
 /// How long a job waits that stopped because there was no room.
 const NO_ROOM_PAUSE: Duration = Duration::from_secs(10);
 /// How often is seen whether there still is room for a job.
@@ -224,7 +222,7 @@ impl Service {
             expired => tracing::info!(expired, "uploads in chunks were not completed in time"),
         }
         let before = |remembered| now_ms.saturating_sub(millis(remembered));
-        self.store.end_left_over(before(LEFT_OVER)).await?;
+        self.store.end_left_over(now_ms).await?;
         self.store.forget_uploads(before(UPLOADS_REMEMBERED)).await?;
         self.store
             .forget_deliveries(before(webhooks::DELIVERED_REMEMBERED), before(webhooks::DEAD_REMEMBERED))

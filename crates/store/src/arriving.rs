@@ -13,6 +13,7 @@ use crate::{
     idempotency::{self, Receipt},
     imports, jobs,
     publish::push_wanted,
+    revisit,
     staging::StagingFile,
     writer::transaction,
 };
@@ -106,6 +107,7 @@ impl Store {
             if !jobs::end(tx, job).await? {
                 return Ok(false);
             }
+            revisit::push_after(tx, job, now_ms).await?;
             become_ready(tx, asset, now_ms).await?;
             if let Some((early, folder)) = early {
                 early.record(tx, asset.id, folder, now_ms).await?;
@@ -128,6 +130,7 @@ impl Store {
             if !jobs::end(tx, job).await? {
                 return Ok(false);
             }
+            revisit::push_after(tx, job, now_ms).await?;
             become_failed(tx, job.asset_id, error, now_ms).await?;
             Ok(true)
         })?;

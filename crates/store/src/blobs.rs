@@ -1,6 +1,13 @@
 //! Originals and what is made of them, wherever they are kept, and the one place that knows where a blob lies.
 
-use std::{fs::File, io, ops::Range, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Read},
+    ops::Range,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use reelhouse_api::AssetId;
 use reelhouse_bucket::{Bucket, Location, Shown};
@@ -10,7 +17,8 @@ use crate::{
     error::{During, Error, Result},
     folder::Folder,
     objects::Objects,
-    scratch::Scratch,
+    scratch::{Scratch, modified_ms},
+    shards::{Shards, Walk},
     staging::StagingFile,
 };
 
@@ -61,6 +69,13 @@ impl BlobKey {
             }
         }
     }
+}
+
+/// Where something from among the blobs is moved that is nobody's: the same path below another folder, with a number where
+/// there is something already.
+pub(crate) fn aside(path: &str) -> impl Iterator<Item = String> {
+    let name = format!("lost+found/{path}");
+    (0_u32..).map(move |n| if n == 0 { name.clone() } else { format!("{name}.{n}") })
 }
 
 /// An asset's place in a tree of 256 folders.
@@ -234,17 +249,17 @@ impl Blobs {
         }
     }
 
-    /// Reads a blob: how many bytes it has, and their hash in hex; `None` when it is not there.
-    pub(crate) async fn hash(&self, key: &BlobKey) -> Result<Option<(u64, String)>> {
+    /// Reads a blob: how many bytes it has, and their hash in hex; `None` when it is not there. Tells how many were read, again
+    /// and again.
+    pub(crate) async fn hash(
+        &self,
+        key: &BlobKey,
+        read: impl Fn(u64) + Send + 'static,
+    ) -> Result<Option<(u64, String)>> {
         let (hasher, size) = match &self.home {
             Home::Folder(folder) => {
-                let Some(mut file) = folder.open(key).await? else { return Ok(None) };
-                blocking(move || {
-                    let mut hasher = Box::<blake3::Hasher>::default();
-                    let size = io::copy(&mut file, &mut hasher).during("reading a blob")?;
-                    Ok((hasher, size))
-                })
-                .await?
+                let Some(file) = folder.open(key).await? else { return Ok(None) };
+                blocking(move || hash_file(file, read)).await?
             }
             // Not a copy: what counts is what is kept.
             Home::Bucket(objects, _) => {
@@ -253,11 +268,21 @@ impl Blobs {
                 while let Some(bytes) = found.chunk().await? {
                     hasher.update(&bytes);
                     size += bytes.len() as u64;
+                    read(bytes.len() as u64);
                 }
                 (hasher, size)
             }
         };
         Ok(Some((size, hasher.finalize().to_hex().to_string())))
+    }
+
+    /// Bytes of an original as it is now; `None` when it is not there.
+    pub(crate) async fn size(&self, asset: AssetId) -> Result<Option<u64>> {
+        let key = BlobKey::Original(asset);
+        match &self.home {
+            Home::Folder(folder) => folder.size(&key).await,
+            Home::Bucket(objects, _) => Ok(objects.bucket.head_object(&key.object()).await?),
+        }
     }
 
     /// An original as a file, for who can read nothing else; `None` when it is not there.
@@ -299,6 +324,11 @@ impl Blobs {
         }
     }
 
+    /// Whether a write that was given up may still be carried out.
+    pub(crate) fn may_be_late(&self) -> bool {
+        matches!(self.home, Home::Bucket(..))
+    }
+
     /// Removes an incoming file, durably; fine when it is not there.
     pub(crate) async fn remove_incoming(&self, asset: AssetId) -> Result<()> {
         let scratch = self.scratch.clone();
@@ -314,11 +344,11 @@ impl Blobs {
         self.remove(&key).await
     }
 
-    /// Every asset that has something in a tree, as its name says, or the name where that says nothing.
-    pub(crate) async fn walk(&self, tree: Tree) -> Result<Vec<Result<AssetId, String>>> {
+    /// What lies in some shards of a tree, as its names say.
+    pub(crate) async fn walk(&self, tree: Tree, shards: Shards) -> Result<Walk> {
         match &self.home {
-            Home::Folder(folder) => folder.walk(tree).await,
-            Home::Bucket(objects, _) => objects.walk(tree).await,
+            Home::Folder(folder) => folder.walk(tree, shards).await,
+            Home::Bucket(objects, _) => objects.walk(tree, shards).await,
         }
     }
 
@@ -330,12 +360,43 @@ impl Blobs {
         }
     }
 
+    /// When what is at a path was written last, in milliseconds since the epoch; `None` when nothing is there. In a bucket, the path
+    /// of many ends with `/`.
+    pub(crate) async fn modified_ms(&self, path: &str) -> Result<Option<i64>> {
+        match &self.home {
+            Home::Folder(_) => {
+                let path = self.scratch.root().join(path);
+                blocking(move || Ok(modified_ms(&path))).await
+            }
+            Home::Bucket(objects, _) => objects.modified_ms(path).await,
+        }
+    }
+
+    /// Moves what nobody knows to `lost+found`, over nothing that is there; returns where it is.
+    pub(crate) async fn set_aside(&self, path: &str) -> Result<String> {
+        let aside = match &self.home {
+            Home::Folder(folder) => folder.set_aside(path).await?,
+            Home::Bucket(objects, _) => objects.set_aside(path).await?,
+        };
+        Ok(self.shown(&aside))
+    }
+
+    /// The files of a derivative, each with its size; `None` when it is not there.
+    pub(crate) async fn derived_files(
+        &self,
+        asset: AssetId,
+        folder: &str,
+    ) -> Result<Option<Vec<(String, u64)>>> {
+        match &self.home {
+            Home::Folder(home) => home.derived_files(asset, folder).await,
+            Home::Bucket(objects, _) => objects.derived_files(asset, folder).await,
+        }
+    }
+
     /// Bytes of a derivative's files; `None` when it is not there.
     pub(crate) async fn derived_bytes(&self, asset: AssetId, folder: &str) -> Result<Option<u64>> {
-        match &self.home {
-            Home::Folder(home) => home.derived_bytes(asset, folder).await,
-            Home::Bucket(objects, _) => objects.derived_bytes(asset, folder).await,
-        }
+        let files = self.derived_files(asset, folder).await?;
+        Ok(files.map(|files| files.iter().map(|(_, size)| size).sum()))
     }
 
     /// Writes a derivative's small files where they lie, durably.
@@ -431,6 +492,25 @@ async fn fetch(objects: &Objects, cache: &Cache, asset: AssetId) -> Result<Optio
     }
     let cache = cache.clone();
     blocking(move || cache.adopt(asset, &draft)).await.map(Some)
+}
+
+/// Read at once of what is hashed.
+const READ: usize = 1 << 20;
+
+fn hash_file(mut file: File, read: impl Fn(u64)) -> Result<(Box<blake3::Hasher>, u64)> {
+    let (mut hasher, mut size, mut buffer) = (Box::<blake3::Hasher>::default(), 0, vec![0; READ]);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok((hasher, size)),
+            Ok(bytes) => {
+                hasher.update(&buffer[..bytes]);
+                size += bytes as u64;
+                read(bytes as u64);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(Error::Io { what: "reading a blob", source }),
+        }
+    }
 }
 
 /// Runs blocking file work off the async threads.

@@ -15,7 +15,7 @@ static SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
 
 /// Where rows are kept.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub enum Database {
     /// In the data folder: SQLite.
     #[default]
@@ -40,6 +40,18 @@ impl Database {
             Ok(_) => Ok(Self::Postgres(url.to_owned())),
             // Without the URL, which may hold a password.
             Err(error) => Err(Error::DatabaseUrl(error.to_string())),
+        }
+    }
+
+    /// For people: without a password.
+    pub(crate) fn shown(&self) -> String {
+        let Self::Postgres(url) = self else { return "SQLite".to_owned() };
+        match url.parse::<sqlx::postgres::PgConnectOptions>() {
+            Ok(options) => {
+                let name = options.get_database().unwrap_or_default();
+                format!("the database {name} of Postgres at {}", options.get_host())
+            }
+            Err(_) => "Postgres".to_owned(),
         }
     }
 }
@@ -69,11 +81,24 @@ pub(crate) struct Db {
 impl Db {
     /// Migrates what is there, or makes what is not.
     pub(crate) async fn open(database: &Database, folder: &Path) -> Result<Self> {
+        let db = Self::open_unmigrated(database, folder).await?;
+        db.refuse_unfinished_copy().await?;
+        db.migrate().await?;
+        Ok(db)
+    }
+
+    /// Makes what is not there, and leaves as it is what is.
+    pub(crate) async fn open_unmigrated(database: &Database, folder: &Path) -> Result<Self> {
         let db = Self::connect(database, folder, true).await?;
         db.refuse_newer_schema().await?;
-        db.migrations().run(db.writer.pool()).await?;
-        db.index_names().await;
         Ok(db)
+    }
+
+    /// Brings the schema up to this program's.
+    pub(crate) async fn migrate(&self) -> Result<()> {
+        self.migrations().run(self.writer.pool()).await?;
+        self.index_names().await;
+        Ok(())
     }
 
     /// Lets Postgres find filenames by their trigrams, where it can be brought to: without it, searches walk.
@@ -96,13 +121,20 @@ impl Db {
         Ok(())
     }
 
+    /// Lets Postgres see at once how much there is, after much has come.
+    pub(crate) async fn learn(&self) -> Result<()> {
+        if self.dialect == Dialect::Postgres {
+            self.writer.pool().execute("ANALYZE").await?;
+        }
+        Ok(())
+    }
+
     /// Refuses what is not of this program's schema.
     pub(crate) async fn attach(database: &Database, folder: &Path) -> Result<Self> {
         let db = Self::connect(database, folder, false).await?;
-        match db.refuse_newer_schema().await? {
-            found if found < db.newest_known() => Err(Error::SchemaOlder),
-            _ => Ok(db),
-        }
+        let found = db.refuse_newer_schema().await?;
+        db.refuse_unfinished_copy().await?;
+        if found < db.newest_known() { Err(Error::SchemaOlder) } else { Ok(db) }
     }
 
     async fn connect(database: &Database, folder: &Path, create: bool) -> Result<Self> {
@@ -121,9 +153,7 @@ impl Db {
 
     /// Returns the version found, 0 for an empty database.
     async fn refuse_newer_schema(&self) -> Result<i64> {
-        let migrated: Option<i64> =
-            sqlx::query_scalar(self.dialect.migrations_table()).fetch_optional(self.writer.pool()).await?;
-        if migrated.is_none() {
+        if !self.has_table("_sqlx_migrations").await? {
             return Ok(0);
         }
         let found: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations")
@@ -133,6 +163,15 @@ impl Db {
             known if found > known => Err(Error::SchemaNewer { found, known }),
             _ => Ok(found),
         }
+    }
+
+    /// Whether there is a table of this name.
+    pub(crate) async fn has_table(&self, name: &str) -> Result<bool> {
+        let there: Option<i64> = sqlx::query_scalar(self.dialect.has_table())
+            .bind(name)
+            .fetch_optional(self.writer.pool())
+            .await?;
+        Ok(there.is_some())
     }
 
     fn migrations(&self) -> &'static Migrator {
@@ -160,6 +199,15 @@ impl Db {
     /// For several statements that see the same rows; inside [`Db::read`].
     pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Any>> {
         Ok(self.readers.pool().begin_with(self.dialect.begin_snapshot()).await?)
+    }
+
+    /// For statements that may take as long as they take; inside [`Db::read`].
+    pub(crate) async fn long_snapshot(&self) -> Result<Transaction<'static, Any>> {
+        let mut snapshot = self.snapshot().await?;
+        if let Some(statement) = self.dialect.unbounded() {
+            sqlx::query(statement).execute(&mut *snapshot).await?;
+        }
+        Ok(snapshot)
     }
 
     /// For [`transaction!`](crate::writer::transaction).
@@ -236,6 +284,8 @@ fn percent_encoded(path: &Path) -> String {
 /// Connections to Postgres of one process, each for writing and for reading. A server takes 100 from all together, if it is
 /// not told otherwise.
 const CONNECTIONS: u32 = 8;
+/// What Postgres calls those of our processes.
+pub(crate) const CONNECTED_AS: &str = "reelhouse";
 
 async fn postgres(url: &str, pulse: &Pulse) -> Result<(AnyPool, AnyPool)> {
     let pool = |patience: Duration, session: &'static [&'static str]| {
@@ -263,6 +313,7 @@ async fn postgres(url: &str, pulse: &Pulse) -> Result<(AnyPool, AnyPool)> {
     let writer = pool(
         Duration::from_secs(10),
         &[
+            "SET application_name = 'reelhouse'",
             "SET statement_timeout = '30s'",
             "SET idle_in_transaction_session_timeout = '60s'",
             "SET enable_seqscan = off",
@@ -271,7 +322,11 @@ async fn postgres(url: &str, pulse: &Pulse) -> Result<(AnyPool, AnyPool)> {
     // How a search is best done depends on what is searched for.
     let readers = pool(
         Duration::from_secs(3),
-        &["SET statement_timeout = '60s'", "SET plan_cache_mode = force_custom_plan"],
+        &[
+            "SET application_name = 'reelhouse'",
+            "SET statement_timeout = '60s'",
+            "SET plan_cache_mode = force_custom_plan",
+        ],
     );
     Ok((writer.connect(url).await?, readers.connect_lazy(url)?))
 }

@@ -12,8 +12,8 @@ use sqlx::AnyConnection;
 use crate::{
     JobRecord, Store,
     blobs::{BlobKey, blocking},
-    error::{During, Error, Result},
-    jobs,
+    error::{During, Result},
+    jobs, revisit,
     scratch::list,
     writer::transaction,
 };
@@ -121,6 +121,7 @@ impl Store {
             if !jobs::end(tx, job).await? {
                 return Ok(false);
             }
+            revisit::push_after(tx, job, now_ms).await?;
             record(tx, (job.asset_id, job.kind), &job.attempt(), bytes, details, now_ms).await?;
             jobs::show(tx, job.asset_id, job.kind, RenditionStatus::Ready, now_ms).await?;
             Ok(true)
@@ -149,31 +150,15 @@ impl Store {
         }))
     }
 
-    /// All that was made of all assets.
-    pub(crate) async fn derivatives(&self) -> Result<Vec<DerivativeRecord>> {
-        let rows: Vec<(String, String, String, i64, String)> = sqlx::query_as(
-            "SELECT asset_id, derivative.kind, folder, bytes, details FROM derivative JOIN asset ON asset.id = asset_id
-             WHERE deleted_at IS NULL",
-        )
-        .fetch_all(self.db.readers())
-        .await?;
-        let record = |(asset, kind, folder, bytes, details): (String, String, String, i64, String)| {
-            let corrupt = || Error::Corrupt { table: "derivative", id: asset.clone() };
-            Ok(DerivativeRecord {
-                asset_id: AssetId::parse(&asset).ok_or_else(corrupt)?,
-                kind: JobKind::parse(&kind).ok_or_else(corrupt)?,
-                folder,
-                bytes: bytes.unsigned_abs(),
-                details,
-            })
-        };
-        rows.into_iter().map(record).collect()
+    /// Whether a folder of derivatives is wanted, or will be looked for again.
+    pub(crate) async fn derivative_is_known(&self, asset: AssetId, folder: &str) -> Result<bool> {
+        Ok(self.is_revisited(asset).await? || self.derivative_is_wanted(asset, folder).await?)
     }
 
     /// Whether a folder of derivatives has a row, or a job or a publish that will see to it, or an asset that is just being
     /// deleted.
-    pub(crate) async fn derivative_is_known(&self, asset: AssetId, folder: &str) -> Result<bool> {
-        let known: Option<i64> = sqlx::query_scalar(
+    pub(crate) async fn derivative_is_wanted(&self, asset: AssetId, folder: &str) -> Result<bool> {
+        let wanted: Option<i64> = sqlx::query_scalar(
             "SELECT 1 WHERE EXISTS (SELECT 1 FROM derivative WHERE asset_id = $1 AND folder = $2)
                 OR EXISTS (SELECT 1 FROM job WHERE asset_id = $1
                               AND ($2 LIKE kind || '-%' OR kind IN ('import', 'examine')))
@@ -184,20 +169,14 @@ impl Store {
         .bind(folder)
         .fetch_optional(self.db.readers())
         .await?;
-        Ok(known.is_some())
+        Ok(wanted.is_some())
     }
 
     /// Folders of attempts that no running job knows: their workers are gone.
     pub(crate) async fn abandoned_attempts(&self) -> Result<Vec<PathBuf>> {
         // Folders before jobs: an attempt under way is then seen in both.
         let folders = self.blobs.scratch.attempts()?;
-        let running: Vec<String> = self
-            .jobs()
-            .await?
-            .into_iter()
-            .filter(|job| job.worker.is_some())
-            .map(|job| job.attempt())
-            .collect();
+        let running: Vec<String> = self.running_jobs().await?.into_iter().map(|job| job.attempt()).collect();
         let known = |path: &PathBuf| {
             path.file_name().is_some_and(|name| running.iter().any(|attempt| name == attempt.as_str()))
         };

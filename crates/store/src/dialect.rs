@@ -43,6 +43,14 @@ impl Dialect {
         }
     }
 
+    /// Lets the statements of a transaction take as long as they take, where they may not.
+    pub(crate) fn unbounded(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some("SET LOCAL statement_timeout = 0"),
+        }
+    }
+
     /// The column that says the order of creation. SQLite's rows are kept by `seq`; in Postgres two nodes may make the same,
     /// but not the same id, which begins with it.
     pub(crate) fn creation<'c>(self, seq: &'c str, id: &'c str) -> &'c str {
@@ -52,14 +60,37 @@ impl Dialect {
         }
     }
 
-    /// Whether the database was ever migrated: a row if it was.
-    pub(crate) fn migrations_table(self) -> &'static str {
+    /// Whether there is a table of this name: a row if there is.
+    pub(crate) fn has_table(self) -> &'static str {
         match self {
-            Self::Sqlite => "SELECT 1 FROM sqlite_master WHERE name = '_sqlx_migrations'",
+            Self::Sqlite => "SELECT 1 FROM sqlite_master WHERE name = $1",
             Self::Postgres => {
                 "SELECT 1 FROM information_schema.tables
-                 WHERE table_schema = current_schema() AND table_name = '_sqlx_migrations'"
+                 WHERE table_schema = current_schema() AND table_name = $1"
             }
+        }
+    }
+
+    /// The columns of a table, each with its type as declared.
+    pub(crate) fn columns_of_table(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT name, type FROM pragma_table_info($1)",
+            Self::Postgres => {
+                "SELECT CAST(column_name AS TEXT), CAST(data_type AS TEXT) FROM information_schema.columns
+                 WHERE table_schema = current_schema() AND table_name = $1"
+            }
+        }
+    }
+
+    /// Takes all rows of tables away, none of which others refer to, and SQLite's index of names with them.
+    pub(crate) fn empty_tables(self, names: &[&str]) -> Vec<String> {
+        match self {
+            Self::Sqlite => {
+                let each = names.iter().map(|name| format!("DELETE FROM {name}"));
+                each.chain(["INSERT INTO asset_search (asset_search) VALUES ('delete-all')".to_owned()])
+                    .collect()
+            }
+            Self::Postgres => vec![format!("TRUNCATE {}", names.join(", "))],
         }
     }
 

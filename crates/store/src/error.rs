@@ -2,6 +2,8 @@ use std::{io, path::PathBuf};
 
 use reelhouse_api::AssetId;
 
+use crate::copy::CopyRefusal;
+
 /// What can go wrong below the verbs. "Absent" is no error here: it is an `Option`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -36,8 +38,24 @@ pub enum Error {
         known: i64,
     },
     /// Written by an older version and not yet migrated.
-    #[error("the database has an older schema; start `reelhouse serve` once, it migrates by itself")]
+    #[error(
+        "the database has an older schema: run `reelhouse migrate` first, or start `reelhouse serve`, which migrates by itself"
+    )]
     SchemaOlder,
+    /// Another doctor is at work on this folder.
+    #[error("{} is being examined by another `reelhouse doctor`", path.display())]
+    DoctorAtWork {
+        /// The data folder.
+        path: PathBuf,
+    },
+    /// There is no examination to go on with.
+    #[error("--resume cannot go on with {}: {why}; run doctor without it", path.display())]
+    NoResume {
+        /// Where it would be.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
     /// A row without its bytes: doctor tells more.
     #[error("the bytes of asset {asset} are missing")]
     BlobMissing {
@@ -79,6 +97,9 @@ pub enum Error {
         /// Where it is.
         location: String,
     },
+    /// A copy that is not made, or not at its end.
+    #[error(transparent)]
+    Copy(#[from] CopyRefusal),
     /// A migration.
     #[error("migration: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),

@@ -8,12 +8,16 @@ use std::{
 
 use bytes::Bytes;
 use reelhouse_api::AssetId;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::{
+    fs::{CWD, Mode, OFlags, RenameFlags, ResolveFlags, openat2, renameat_with},
+    io::Errno,
+};
 
 use crate::{
-    blobs::{BlobKey, Tree, blocking, sharded},
+    blobs::{BlobKey, Tree, aside, blocking, sharded},
     error::{During, Error, Result},
     scratch::{list, new_file, sync_folder, sync_parent},
+    shards::{Named, Shards, Walk},
 };
 
 /// The trees of originals and of what is made of them, below the data folder.
@@ -101,23 +105,52 @@ impl Folder {
         .await
     }
 
-    /// Every asset a tree has something of, as its name says, or the path where the name says nothing.
-    pub(crate) async fn walk(&self, tree: Tree) -> Result<Vec<Result<AssetId, String>>> {
+    /// Bytes of a blob; `None` when it is not there.
+    pub(crate) async fn size(&self, key: &BlobKey) -> Result<Option<u64>> {
+        let path = self.path(key);
+        blocking(move || match fs::metadata(path) {
+            Ok(found) => Ok(Some(found.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::Io { what: "looking at a blob", source }),
+        })
+        .await
+    }
+
+    /// What lies in some shards of a tree.
+    pub(crate) async fn walk(&self, tree: Tree, shards: Shards) -> Result<Walk> {
         let root = self.root.clone();
         blocking(move || {
-            let mut found = Vec::new();
-            for shard in list(&root.join(tree.name()))? {
-                if !shard.is_dir() {
-                    found.push(Err(shard.display().to_string()));
+            let mut walk = Walk::default();
+            for (shard, is_folder) in entries(&root.join(tree.name()))? {
+                let path = format!("{}/{shard}", tree.name());
+                if !shards.hold(&if is_folder { format!("{shard}/") } else { shard }) {
                     continue;
                 }
-                for path in list(&shard)? {
-                    let asset = path.file_name().and_then(|name| name.to_str()).and_then(AssetId::parse);
-                    let asset = asset.filter(|asset| root.join(sharded(tree, *asset)) == *path);
-                    found.push(asset.ok_or_else(|| path.display().to_string()));
+                if !is_folder {
+                    walk.strange.push(path);
+                    continue;
+                }
+                for (name, is_folder) in entries(&root.join(&path))? {
+                    let path = format!("{path}/{name}");
+                    let asset = AssetId::parse(&name).filter(|asset| sharded(tree, *asset) == path);
+                    match (asset, tree) {
+                        (Some(asset), Tree::Originals) if !is_folder => {
+                            walk.named.push(Named { asset, folder: String::new(), bytes: None });
+                        }
+                        (Some(asset), Tree::Derived) if is_folder => {
+                            for (folder, is_folder) in entries(&root.join(&path))? {
+                                if is_folder {
+                                    walk.named.push(Named { asset, folder, bytes: None });
+                                } else {
+                                    walk.strange.push(format!("{path}/{folder}"));
+                                }
+                            }
+                        }
+                        _ => walk.strange.push(path),
+                    }
                 }
             }
-            Ok(found)
+            Ok(walk.sorted())
         })
         .await
     }
@@ -128,15 +161,44 @@ impl Folder {
         blocking(move || names(&folder)).await
     }
 
-    /// Bytes of a derivative's files; `None` when it is not there.
-    pub(crate) async fn derived_bytes(&self, asset: AssetId, folder: &str) -> Result<Option<u64>> {
+    /// Moves what nobody knows out of the trees, durably.
+    pub(crate) async fn set_aside(&self, path: &str) -> Result<String> {
+        let (root, from) = (self.root.clone(), path.to_owned());
+        blocking(move || {
+            for to in aside(&from) {
+                let target = root.join(&to);
+                if let Some(parent) = target.parent() {
+                    fs::create_dir_all(parent).during("making lost+found")?;
+                }
+                match renameat_with(CWD, root.join(&from), CWD, &target, RenameFlags::NOREPLACE) {
+                    Err(Errno::EXIST) => continue,
+                    moved => moved.map_err(io::Error::from).during("moving to lost+found")?,
+                }
+                sync_parent(&target)?;
+                sync_parent(&root.join(&from))?;
+                return Ok(to);
+            }
+            Ok(from)
+        })
+        .await
+    }
+
+    /// The files of a derivative, each with its size; `None` when it is not there.
+    pub(crate) async fn derived_files(
+        &self,
+        asset: AssetId,
+        folder: &str,
+    ) -> Result<Option<Vec<(String, u64)>>> {
         let folder = self.derived(asset).join(folder);
         blocking(move || {
             if !folder.exists() {
                 return Ok(None);
             }
-            let size = |path: PathBuf| path.metadata().map_or(0, |file| file.len());
-            Ok(Some(list(&folder)?.into_iter().map(size).sum()))
+            let file = |path: PathBuf| {
+                let name = path.file_name()?.to_string_lossy().into_owned();
+                Some((name, path.metadata().map_or(0, |file| file.len())))
+            };
+            Ok(Some(list(&folder)?.into_iter().filter_map(file).collect()))
         })
         .await
     }
@@ -204,6 +266,19 @@ impl Folder {
 fn open_if_cached(path: &Path) -> Option<File> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED).ok().map(File::from)
+}
+
+/// The names in a folder, and whether each is a folder's; nothing where there is none.
+fn entries(folder: &Path) -> Result<Vec<(String, bool)>> {
+    let found = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        found => found.during("listing a folder")?,
+    };
+    let entry = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry?;
+        Ok((entry.file_name().to_string_lossy().into_owned(), entry.file_type()?.is_dir()))
+    };
+    found.map(|found| entry(found).during("listing a folder")).collect()
 }
 
 fn names(home: &Path) -> Result<Vec<String>> {

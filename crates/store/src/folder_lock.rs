@@ -16,8 +16,8 @@ use crate::{
 };
 
 const FILE: &str = "lock";
-/// What may be in a new data folder: a file system's own, and our settings.
-const HARMLESS: [&str; 2] = ["lost+found", "reelhouse.toml"];
+/// What may be in a new data folder: a file system's own, our settings, and what doctor left where rows and blobs are elsewhere.
+const HARMLESS: [&str; 4] = ["lost+found", "reelhouse.toml", "doctor.json", "doctor.json.new"];
 /// Bytes of the lock file, the rest of them spaces: less than a sector, so that writing it over leaves the old text or the new.
 const LENGTH: usize = 128;
 /// Doctor takes the lock for an instant to see whether a server holds it; a start must outwait that.

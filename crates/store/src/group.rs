@@ -24,6 +24,7 @@ pub(crate) struct Group {
 }
 
 struct Member {
+    account: String,
     work: Work,
     ended: oneshot::Sender<Result<()>>,
 }
@@ -42,18 +43,22 @@ impl Group {
         Self { members }
     }
 
-    /// Runs the work in a transaction and returns when that is committed, durably, or the work's own error.
-    pub(crate) async fn write(&self, work: Work) -> Result<()> {
+    /// Runs the work, which is the account's, in a transaction and returns when that is committed, durably, or the work's own
+    /// error.
+    pub(crate) async fn write(&self, account: &str, work: Work) -> Result<()> {
         let (ended, end) = oneshot::channel();
         let gone = || sqlx::Error::WorkerCrashed;
-        self.members.send(Member { work, ended }).await.map_err(|_| gone())?;
+        let account = account.to_owned();
+        self.members.send(Member { account, work, ended }).await.map_err(|_| gone())?;
         end.await.map_err(|_| gone())?
     }
 }
 
 /// All in one transaction; or, when one of them fails, each in its own, so that no one suffers for another.
-async fn commit(writer: &Writer, members: Vec<Member>) {
+async fn commit(writer: &Writer, mut members: Vec<Member>) {
     if members.len() > 1 {
+        // The rows of accounts in one order at all nodes: in any order, two would wait for each other until the database sees it.
+        members.sort_by(|one, other| one.account.cmp(&other.account));
         let shared = write_all(writer, &members).await;
         // Of a database that is away, or was lost in the commit, all are told: alone, none would fare better.
         if shared.as_ref().err().is_none_or(Error::is_unavailable) {
@@ -109,14 +114,14 @@ mod tests {
         sqlx::query("CREATE TABLE number (n BIGINT PRIMARY KEY)").execute(&writer).await.unwrap();
         let (group, runs) =
             (Group::start(Writer::new(writer.clone(), Dialect::Sqlite, Pulse::own())), Arc::default());
-        let ended = join_all((0..300).map(|n| group.write(insert(n, Arc::clone(&runs))))).await;
+        let ended = join_all((0..300).map(|n| group.write("a", insert(n, Arc::clone(&runs))))).await;
         for (n, ended) in ended.iter().enumerate() {
             assert_eq!(matches!(ended, Err(Error::QuotaReached)), n % 10 == 7, "{n}: {ended:?}");
         }
         assert!(runs.load(Relaxed) <= 600);
         // A number that is there already fails, too; the connection is as good as before.
-        assert!(matches!(group.write(insert(1, Arc::clone(&runs))).await, Err(Error::Database(_))));
-        group.write(insert(301, runs)).await.unwrap();
+        assert!(matches!(group.write("a", insert(1, Arc::clone(&runs))).await, Err(Error::Database(_))));
+        group.write("a", insert(301, runs)).await.unwrap();
         let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM number").fetch_one(&writer).await.unwrap();
         assert_eq!(count, 271);
     }

@@ -167,7 +167,7 @@ impl Store {
         self.db.read(async { find(&mut *self.db.readers().pool().acquire().await?, account, id).await }).await
     }
 
-    /// One page of the account's indexes, and how many there are on all pages: exact up to 10,000, beyond that at least so
+    /// One page of the account's indexes, and how many there are on all pages: exact up to 1,000, beyond that at least so
     /// many.
     ///
     /// # Errors

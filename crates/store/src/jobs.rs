@@ -14,7 +14,7 @@ use crate::{
     assets::become_failed,
     dialect::or_no_number,
     error::{Error, Result},
-    events, indexing,
+    events, indexing, revisit,
     writer::transaction,
 };
 
@@ -222,6 +222,7 @@ async fn give_up(tx: &mut AnyConnection, job: &JobRecord, fault: &Fault, now_ms:
         return show(tx, job.asset_id, job.kind, RenditionStatus::Error, now_ms).await;
     }
     become_failed(tx, job.asset_id, &AssetError::from(fault), now_ms).await?;
+    revisit::push(tx, job.asset_id, now_ms).await?;
     sqlx::query("DELETE FROM job WHERE id = $1").bind(&job.id).execute(tx).await?;
     Ok(())
 }
@@ -472,6 +473,13 @@ impl Store {
     /// When the database fails or a row is corrupt.
     pub async fn jobs(&self) -> Result<Vec<JobRecord>> {
         let sql = format!("SELECT {COLUMNS} FROM job ORDER BY created_at, id");
+        let rows: Vec<JobRow> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(self.db.readers()).await?;
+        rows.into_iter().map(JobRecord::try_from).collect()
+    }
+
+    /// Those that somebody has: no more than there are workers, dead or alive.
+    pub(crate) async fn running_jobs(&self) -> Result<Vec<JobRecord>> {
+        let sql = format!("SELECT {COLUMNS} FROM job WHERE state = 'running'");
         let rows: Vec<JobRow> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(self.db.readers()).await?;
         rows.into_iter().map(JobRecord::try_from).collect()
     }

@@ -10,6 +10,7 @@ mod assets;
 mod blobs;
 mod cache;
 mod census;
+mod copy;
 mod db;
 mod deliveries;
 mod derivatives;
@@ -39,9 +40,11 @@ mod rate_shares;
 mod readers;
 mod remove;
 mod reserve;
+mod revisit;
 mod scratch;
 mod secrets;
 mod sessions;
+mod shards;
 mod sql;
 mod staging;
 mod user_metadata;
@@ -60,10 +63,11 @@ pub use assets::AssetRecord;
 pub use blobs::{BlobKey, BlobStore, Blobs, ByteSource, Object, Opened};
 pub use cache::Local;
 pub use census::{DiskSpace, JobCount};
+pub use copy::{Copied, CopyPlace, CopyProgress, CopyRefusal, Copying, Damage, Stage};
 pub use db::Database;
 pub use deliveries::{DeliveryRecord, Outcome};
 pub use derivatives::{Attempt, DerivativeRecord};
-pub use doctor::{Finding, Report};
+pub use doctor::{Examination, Finding, Place, Progress, Report, Step, Tell, Treatment};
 pub use early::EarlyDerivative;
 pub use error::{Error, Result, is_full};
 pub use idempotency::Receipt;
@@ -89,8 +93,8 @@ use folder_lock::FolderLock;
 use reserve::Reserve;
 use scratch::Scratch;
 
-/// By then a worker has noticed that what it makes is not wanted any more, in milliseconds: longer than a lease.
-const NOTICED: i64 = 2 * 60 * 1000;
+/// What a node began and did not end in so many milliseconds, it does not go on with: it died, or lost the database.
+const LEFT_OVER: i64 = 15 * 60 * 1000;
 
 /// Where all of it is kept.
 #[derive(Debug, Clone, Default)]
@@ -202,6 +206,11 @@ impl Store {
         &self.blobs
     }
 
+    /// The version of its schema, which is this program's.
+    pub fn schema(&self) -> i64 {
+        self.db.newest_known()
+    }
+
     /// Whether rows can be read right now.
     ///
     /// # Errors
@@ -218,18 +227,24 @@ impl Store {
         self.reserve.settle(self.disk_space()?.free)
     }
 
-    /// Ends what some node began before `before_ms` and, by then, could not end: it died, or lost the database. Safe beside
-    /// all that runs.
+    /// Ends what some node began and cannot end any more, and looks again wherever that is due. Safe beside all that runs.
     ///
     /// # Errors
     /// When the database or the folder fails.
-    pub async fn end_left_over(&self, before_ms: i64) -> Result<()> {
+    pub async fn end_left_over(&self, now_ms: i64) -> Result<()> {
+        let before_ms = now_ms.saturating_sub(LEFT_OVER);
         for asset in self.intents_before(before_ms).await? {
-            self.resolve_intent(asset).await?;
+            self.resolve_intent(asset, now_ms).await?;
         }
+        self.end_tombstones(before_ms, now_ms).await?;
+        self.revisit(now_ms).await
+    }
+
+    async fn end_tombstones(&self, before_ms: i64, now_ms: i64) -> Result<()> {
         for asset in self.tombstones(before_ms).await? {
             self.remove_bytes(asset).await?;
-            self.forget(asset).await?;
+            // A worker may not have noticed, and nobody remembers now whether one was at work.
+            self.forget(asset, true, now_ms).await?;
         }
         Ok(())
     }
@@ -238,15 +253,9 @@ impl Store {
     /// is emptied. Runs before anything listens, under the folder's lock.
     async fn recover(&self, now_ms: i64) -> Result<()> {
         for asset in self.own_intents().await? {
-            self.resolve_intent(asset).await?;
+            self.resolve_intent(asset, now_ms).await?;
         }
-        for asset in self.tombstones(i64::MAX).await? {
-            self.remove_bytes(asset).await?;
-        }
-        // Workers of other processes may not know of the later ones yet.
-        for asset in self.tombstones(now_ms.saturating_sub(NOTICED)).await? {
-            self.forget(asset).await?;
-        }
+        self.end_tombstones(i64::MAX, now_ms).await?;
         // Their process held the folder's lock, and that is ours now.
         self.take_back_leases(now_ms, Some(&self.server_worker())).await?;
         self.take_back_deliveries(now_ms, Some(&self.server_worker())).await?;

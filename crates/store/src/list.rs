@@ -13,7 +13,7 @@ use crate::{
 
 /// Filtered lists are counted up to here (or to the end of the page shown, if that is further): a count walks what it
 /// counts.
-pub(crate) const COUNTED: i64 = 10_000;
+pub(crate) const COUNTED: i64 = 1_000;
 
 /// Which assets of an account to list. Filters combine with AND, the values of one filter with OR.
 #[derive(Debug, Clone, Default)]
@@ -62,7 +62,7 @@ impl Order {
 }
 
 impl Store {
-    /// One page of the account's assets, newest first, and how many there are on all pages: exact up to 10,000,
+    /// One page of the account's assets, newest first, and how many there are on all pages: exact up to 1,000,
     /// beyond that at least so many.
     ///
     /// # Errors
@@ -181,7 +181,7 @@ pub(crate) mod tests {
     }
 
     /// Pages to the end of what matches, and on.
-    const TOTALS: [i64; 2] = [3, 10_001];
+    const TOTALS: [i64; 2] = [3, 1_001];
 
     #[tokio::test]
     async fn postgres_can_walk_an_index_in_the_pages_order() {

@@ -8,10 +8,11 @@ use reelhouse_api::AssetId;
 use reelhouse_bucket::{Bucket, Listed, Payload};
 
 use crate::{
-    blobs::{BlobKey, Tree, blocking, sharded},
+    blobs::{BlobKey, Tree, aside, blocking, sharded},
     error::{During, Result},
     outgoing::put_file,
     scratch::list,
+    shards::{Named, Shards, Walk},
 };
 
 /// Objects whose size is remembered.
@@ -68,28 +69,27 @@ impl Objects {
         Ok(())
     }
 
-    /// Every asset a tree has something of, as its name says, or the key where that says nothing.
-    pub(crate) async fn walk(&self, tree: Tree) -> Result<Vec<Result<AssetId, String>>> {
-        let objects = self.all(&format!("{}/", tree.name())).await?;
-        let mut found: Vec<Result<AssetId, String>> = Vec::new();
-        for Listed { key, .. } in objects {
-            let asset = key.split('/').nth(2).and_then(AssetId::parse).filter(|asset| {
-                let place = sharded(tree, *asset);
-                match tree {
-                    Tree::Originals => key == place,
-                    Tree::Derived => {
-                        key.strip_prefix(&place).is_some_and(|rest| rest.split('/').count() == 3)
-                    }
+    /// What lies in some shards of a tree, page by page.
+    pub(crate) async fn walk(&self, tree: Tree, shards: Shards) -> Result<Walk> {
+        let root = format!("{}/", tree.name());
+        let behind = shards.behind().map(|behind| format!("{root}{behind}"));
+        let (mut walk, mut next) = (Walk::default(), None);
+        loop {
+            let page = self.bucket.list_behind(&root, behind.as_deref(), next.as_deref()).await?;
+            for object in page.objects {
+                if object.key.strip_prefix(&root).is_some_and(|path| shards.end_before(path)) {
+                    return Ok(walk.sorted());
                 }
-            });
-            // The files of an asset stand together.
-            if asset.is_none() || found.last().is_none_or(|last| last.as_ref().ok() != asset.as_ref()) {
-                found.push(asset.ok_or(key));
+                take(&mut walk, tree, object);
+            }
+            next = page.next;
+            if next.is_none() {
+                return Ok(walk.sorted());
             }
         }
-        Ok(found)
     }
 
+    /// The names of an asset's derivatives.
     pub(crate) async fn derived_folders(&self, asset: AssetId) -> Result<Vec<String>> {
         let home = home(asset);
         let objects = self.all(&home).await?;
@@ -98,10 +98,35 @@ impl Objects {
         Ok(folders.into_iter().map(str::to_owned).collect())
     }
 
-    /// Bytes of a derivative's files; `None` when it is not there.
-    pub(crate) async fn derived_bytes(&self, asset: AssetId, folder: &str) -> Result<Option<u64>> {
-        let objects = self.all(&format!("{}{folder}/", home(asset))).await?;
-        Ok((!objects.is_empty()).then(|| objects.iter().map(|object| object.size).sum()))
+    /// When an object was written last, or, of a path that ends with `/`, the last of those behind it.
+    pub(crate) async fn modified_ms(&self, path: &str) -> Result<Option<i64>> {
+        let objects = self.all(path).await?;
+        let meant = objects.iter().filter(|object| path.ends_with('/') || object.key == path);
+        Ok(meant.map(|object| object.modified_at).max())
+    }
+
+    /// Moves an object out of the trees: what was copied is there before it goes.
+    pub(crate) async fn set_aside(&self, path: &str) -> Result<String> {
+        for to in aside(path) {
+            if self.bucket.head_object(&to).await?.is_none() {
+                self.bucket.copy(path, &to).await?;
+                self.bucket.delete(path).await?;
+                return Ok(to);
+            }
+        }
+        Ok(path.to_owned())
+    }
+
+    /// The files of a derivative, each with its size; `None` when it is not there.
+    pub(crate) async fn derived_files(
+        &self,
+        asset: AssetId,
+        folder: &str,
+    ) -> Result<Option<Vec<(String, u64)>>> {
+        let home = format!("{}{folder}/", home(asset));
+        let objects = self.all(&home).await?;
+        let file = |object: &Listed| Some((object.key.strip_prefix(&home)?.to_owned(), object.size));
+        Ok((!objects.is_empty()).then(|| objects.iter().filter_map(file).collect()))
     }
 
     pub(crate) async fn write_derived(
@@ -150,6 +175,24 @@ impl Objects {
                 return Ok(all);
             }
         }
+    }
+}
+
+/// Puts an object where it belongs. The files of a derivative stand together.
+fn take(walk: &mut Walk, tree: Tree, Listed { key, size, .. }: Listed) {
+    let mut names = key.split('/').skip(2);
+    let (asset, folder) = (names.next().and_then(AssetId::parse), names.next().unwrap_or_default());
+    let asset = asset.filter(|asset| match (tree, names.next(), names.next()) {
+        (Tree::Originals, None, None) => key == sharded(tree, *asset),
+        (Tree::Derived, Some(_), None) => key.starts_with(&home(*asset)),
+        _ => false,
+    });
+    let Some(asset) = asset else { return walk.strange.push(key) };
+    match walk.named.last_mut() {
+        Some(last) if last.asset == asset && last.folder == folder && tree == Tree::Derived => {
+            last.bytes = last.bytes.map(|bytes| bytes + size);
+        }
+        _ => walk.named.push(Named { asset, folder: folder.to_owned(), bytes: Some(size) }),
     }
 }
 

@@ -150,7 +150,7 @@ impl Store {
         Ok(given_up)
     }
 
-    async fn is_awaited(&self, upload: &str) -> Result<bool> {
+    pub(crate) async fn is_awaited(&self, upload: &str) -> Result<bool> {
         let sql = "SELECT 1 FROM upload_session JOIN asset ON asset.id = asset_id
                    WHERE multipart_id = $1 AND asset.status = 'processing' AND deleted_at IS NULL";
         let awaited: Option<i64> =
@@ -181,6 +181,21 @@ impl Store {
         }
     }
 
+    /// Refuses to compare rows with the blobs of another database, without making the bucket anybody's.
+    pub(crate) async fn refuse_bucket_of_another(&self) -> Result<()> {
+        let Some(bucket) = self.bucket() else { return Ok(()) };
+        let Some(owner) = bucket.get(OWNER, None).await? else { return Ok(()) };
+        let owner = owner.all().await?;
+        let ours: Option<String> = sqlx::query_scalar("SELECT value FROM secret WHERE name = 'blobs'")
+            .fetch_optional(self.db.readers())
+            .await?;
+        if ours.is_some_and(|ours| ours.as_bytes() == owner) {
+            Ok(())
+        } else {
+            Err(Error::BucketOfAnother { location: bucket.location().to_string() })
+        }
+    }
+
     /// Whether blobs can be reached right now.
     ///
     /// # Errors
@@ -194,7 +209,7 @@ impl Store {
 }
 
 /// Says whose the blobs below the prefix are.
-const OWNER: &str = "reelhouse-database";
+pub(crate) const OWNER: &str = "reelhouse-database";
 
 fn key(asset: AssetId) -> String {
     BlobKey::Original(asset).object()

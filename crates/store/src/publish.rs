@@ -14,7 +14,7 @@ use crate::{
     AssetRecord, EarlyDerivative, Store, assets,
     error::{Error, Result},
     idempotency::{self, Receipt},
-    jobs,
+    jobs, revisit,
     staging::Sealed,
     writer::transaction,
 };
@@ -45,7 +45,7 @@ impl Store {
         });
         // As long as a store takes; an intent is not to become old for it.
         bytes.sent().await?;
-        try_join!(self.insert_intent(id, now_ms), bytes.flushed())?;
+        try_join!(self.insert_intent(&asset.account, id, now_ms), bytes.flushed())?;
         let moved_and_recorded = async {
             let kept = async {
                 match &early {
@@ -67,7 +67,7 @@ impl Store {
             return Err(error);
         }
         // The next start would do the same; doing it now leaves no trace until then, and may tell that all is well.
-        match self.resolve_intent(id).await {
+        match self.resolve_intent(id, now_ms).await {
             // What it pushed is not known here.
             Ok(Resolved::Published) => Ok(true),
             Ok(Resolved::TakenBack) => Err(error),
@@ -78,31 +78,39 @@ impl Store {
         }
     }
 
-    async fn insert_intent(&self, id: AssetId, now_ms: i64) -> Result<()> {
+    async fn insert_intent(&self, account: &str, id: AssetId, now_ms: i64) -> Result<()> {
         let node = Arc::clone(&self.node);
-        let work = self.db.group().write(Box::new(move |tx| {
-            let node = Arc::clone(&node);
-            Box::pin(async move {
-                sqlx::query("INSERT INTO publish_intent (asset_id, created_at, node) VALUES ($1, $2, $3)")
+        let work = self.db.group().write(
+            account,
+            Box::new(move |tx| {
+                let node = Arc::clone(&node);
+                Box::pin(async move {
+                    sqlx::query(
+                        "INSERT INTO publish_intent (asset_id, created_at, node) VALUES ($1, $2, $3)",
+                    )
                     .bind(id.to_string())
                     .bind(now_ms)
                     .bind(node.as_ref())
                     .execute(tx)
                     .await?;
-                Ok(())
-            })
-        }));
+                    Ok(())
+                })
+            }),
+        );
         work.await
     }
 
     async fn insert_published(&self, published: Published) -> Result<bool> {
         let (published, span) = (Arc::new(published), Span::current());
         let inserted = Arc::clone(&published);
-        let work = self.db.group().write(Box::new(move |tx| {
-            let published = Arc::clone(&inserted);
-            // The jobs are of the trace of whoever waits.
-            Box::pin(async move { published.insert(tx).await }.instrument(span.clone()))
-        }));
+        let work = self.db.group().write(
+            &published.asset.account,
+            Box::new(move |tx| {
+                let published = Arc::clone(&inserted);
+                // The jobs are of the trace of whoever waits.
+                Box::pin(async move { published.insert(tx).await }.instrument(span.clone()))
+            }),
+        );
         work.await?;
         Ok(published.pushed.load(Relaxed))
     }
@@ -133,7 +141,7 @@ impl Store {
     ///
     /// The publish may be under way still, or its commit may be, on a connection that was lost. So it is forbidden first,
     /// and bytes go only when that is committed.
-    pub(crate) async fn resolve_intent(&self, asset: AssetId) -> Result<Resolved> {
+    pub(crate) async fn resolve_intent(&self, asset: AssetId, now_ms: i64) -> Result<Resolved> {
         let resolved = transaction!(self.db, |tx| {
             sqlx::query("UPDATE publish_intent SET taken_back = 1 WHERE asset_id = $1")
                 .bind(asset.to_string())
@@ -150,6 +158,9 @@ impl Store {
             self.blobs.remove_derived(asset, |_| true).await?;
         }
         transaction!(self.db, |tx| {
+            if resolved == Resolved::TakenBack && self.blobs.may_be_late() {
+                revisit::push(tx, asset, now_ms).await?;
+            }
             sqlx::query("DELETE FROM publish_intent WHERE asset_id = $1")
                 .bind(asset.to_string())
                 .execute(tx)

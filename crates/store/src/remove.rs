@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
     events,
     indexed_assets::asset_is_gone,
+    revisit,
     writer::transaction,
 };
 
@@ -40,10 +41,7 @@ impl Store {
         }?;
         if removal == Removal::Removed {
             self.remove_bytes(id).await?;
-            // A worker that does not know it yet may still put something there, and die: then its tombstone tells whose it is.
-            if !at_work {
-                self.forget(id).await?;
-            }
+            self.forget(id, at_work || self.blobs.may_be_late(), now_ms).await?;
         }
         Ok(removal)
     }
@@ -113,9 +111,12 @@ impl Store {
         self.blobs.remove_derived(id, |_| true).await
     }
 
-    /// Removes a tombstone that has nothing any more.
-    pub(crate) async fn forget(&self, id: AssetId) -> Result<()> {
+    /// Removes a tombstone that has nothing any more; with `again`, its bytes are looked for once more.
+    pub(crate) async fn forget(&self, id: AssetId, again: bool, now_ms: i64) -> Result<()> {
         transaction!(self.db, |tx| {
+            if again {
+                revisit::push(tx, id, now_ms).await?;
+            }
             sqlx::query("DELETE FROM derivative WHERE asset_id = $1")
                 .bind(id.to_string())
                 .execute(&mut *tx)

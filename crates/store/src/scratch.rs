@@ -5,6 +5,7 @@ use std::{
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 use reelhouse_api::AssetId;
@@ -113,6 +114,16 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
         listed => listed.during("listing a folder")?,
     };
     entries.map(|entry| Ok(entry.during("listing a folder")?.path())).collect()
+}
+
+/// When a file, or what is in a folder, was written last, in milliseconds since the epoch; `None` when it is gone.
+pub(crate) fn modified_ms(path: &Path) -> Option<i64> {
+    let metadata = path.symlink_metadata().ok()?;
+    let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    let own = i64::try_from(modified.as_millis()).ok()?;
+    // A folder's own time says only when a name in it came or went.
+    let within = if metadata.is_dir() { list(path).ok()? } else { Vec::new() };
+    within.iter().filter_map(|path| modified_ms(path)).chain([own]).max()
 }
 
 pub(crate) fn sync_parent(path: &Path) -> Result<()> {

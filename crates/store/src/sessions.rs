@@ -433,31 +433,45 @@ impl Store {
         .await?;
         for (id, asset) in &due {
             let corrupt = || Error::Corrupt { table: "upload_session", id: id.clone() };
+            let upload = UploadId::parse(id).ok_or_else(corrupt)?;
             let asset = AssetId::parse(asset).ok_or_else(corrupt)?;
-            let fault =
-                Fault::UploadNotActive { upload_id: id.clone(), status: UploadStatus::Expired.as_str() };
-            if transaction!(self.db, |tx| {
-                let expired = sqlx::query(
-                    "UPDATE upload_session SET status = 'expired', updated_at = $2 WHERE id = $1 AND status = 'active'",
-                )
-                .bind(id)
-                .bind(now_ms)
-                .execute(&mut *tx)
-                .await?;
-                if expired.rows_affected() == 0 {
-                    return Ok(false);
-                }
-                sqlx::query("DELETE FROM upload_chunk WHERE upload_id = $1 AND completed_at IS NULL")
-                    .bind(id)
-                    .execute(&mut *tx)
-                    .await?;
-                become_failed(tx, asset, &AssetError::from(&fault), now_ms).await?;
-                Ok(true)
-            })? {
-                self.remove_failed(asset).await?;
-            }
+            self.expire_upload(upload, asset, now_ms).await?;
         }
         Ok(due.len() as u64)
+    }
+
+    /// Ends an upload that cannot go on: its asset fails, its bytes go.
+    pub(crate) async fn expire_upload(&self, id: UploadId, asset: AssetId, now_ms: i64) -> Result<()> {
+        let fault =
+            Fault::UploadNotActive { upload_id: id.to_string(), status: UploadStatus::Expired.as_str() };
+        let is_over = transaction!(self.db, |tx| {
+            let expired = sqlx::query(
+                "UPDATE upload_session SET status = 'expired', updated_at = $2 WHERE id = $1 AND status = 'active'",
+            )
+            .bind(id.to_string())
+            .bind(now_ms)
+            .execute(&mut *tx)
+            .await?;
+            if expired.rows_affected() == 0 {
+                return Ok(false);
+            }
+            sqlx::query("DELETE FROM upload_chunk WHERE upload_id = $1 AND completed_at IS NULL")
+                .bind(id.to_string())
+                .execute(&mut *tx)
+                .await?;
+            become_failed(tx, asset, &AssetError::from(&fault), now_ms).await?;
+            Ok(true)
+        })?;
+        if is_over { self.remove_failed(asset).await } else { Ok(()) }
+    }
+
+    /// A page of the uploads that take chunks, whosever, in the order of their ids.
+    pub(crate) async fn active_uploads(&self, behind: &str, most: i64) -> Result<Vec<UploadSession>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM upload_session WHERE id > $1 AND status = 'active' ORDER BY id LIMIT $2"
+        );
+        let page = sqlx::query_as::<_, SessionRow>(AssertSqlSafe(sql)).bind(behind).bind(most);
+        page.fetch_all(self.db.readers()).await?.into_iter().map(UploadSession::try_from).collect()
     }
 
     /// Forgets uploads that ended before `before_ms`. Their assets stay.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test it is the assertion")]
 
 mod database;
+mod examine;
 
 use std::path::Path;
 
@@ -97,9 +98,25 @@ impl Fixture {
         (derived, names(self.folder.path().join("work")).len())
     }
 
+    /// Writes a file of an attempt where derivatives lie, as who does not know that it lost its job.
+    async fn write_late(&self, job: &JobRecord) {
+        let asset = self.asset.to_string();
+        let key = format!("derived/{}/{asset}/{}/index", &asset[22..], job.attempt());
+        match homes(self.folder.path()).blobs {
+            BlobStore::Folder => {
+                let path = self.folder.path().join(&key);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, "late").unwrap();
+            }
+            BlobStore::Bucket(location, _) => {
+                let late = reelhouse_bucket::Payload::Bytes("late".into());
+                Bucket::new(location).unwrap().put(&key, late).await.unwrap();
+            }
+        }
+    }
+
     async fn assert_healthy(&self) {
-        let report = self.store.examine().await.unwrap();
-        assert_eq!(report.findings, []);
+        assert_eq!(examine::findings(&self.store, 0).await, [""; 0]);
     }
 }
 
@@ -248,29 +265,38 @@ async fn a_restart_takes_back_the_servers_own_leases_at_once() {
 
 /// A worker that does not know yet that the asset is gone may put something there, and die.
 #[tokio::test]
-async fn what_a_worker_still_makes_of_a_deleted_asset_goes_with_its_tombstone() {
+async fn what_a_worker_still_makes_of_a_deleted_asset_is_found() {
     let fixture = fixture().await;
     let job = fixture.claim(1000).await.unwrap();
     let removed = fixture.store.remove("a", fixture.asset, false, 2000).await.unwrap();
     assert_eq!(removed, Removal::Removed);
-    let asset = fixture.asset.to_string();
-    let key = format!("derived/{}/{asset}/{}/index", &asset[22..], job.attempt());
-    match homes(fixture.folder.path()).blobs {
-        BlobStore::Folder => {
-            let path = fixture.folder.path().join(&key);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "late").unwrap();
-        }
-        BlobStore::Bucket(location, _) => {
-            let late = reelhouse_bucket::Payload::Bytes("late".into());
-            Bucket::new(location).unwrap().put(&key, late).await.unwrap();
-        }
-    }
+    fixture.write_late(&job).await;
     assert!(fixture.store.asset("a", fixture.asset).await.unwrap().is_none());
     fixture.assert_healthy().await;
-    fixture.store.end_left_over(2000).await.unwrap();
+    fixture.store.end_left_over(2000 + NOTICED - 1).await.unwrap();
     assert_eq!(fixture.folders().await.0.len(), 1, "it may still be at work");
-    fixture.store.end_left_over(2001).await.unwrap();
+    fixture.store.end_left_over(2000 + NOTICED).await.unwrap();
     assert_eq!(fixture.folders().await, (vec![], 0));
     fixture.assert_healthy().await;
 }
+
+/// A write of an attempt that lost its lease may be carried out when another attempt has ended the job.
+#[tokio::test]
+async fn what_comes_late_of_an_earlier_attempt_is_found() {
+    let fixture = fixture().await;
+    let earlier = fixture.claim(1000).await.unwrap();
+    fixture.store.take_back_leases(i64::MAX, None).await.unwrap();
+    let job = fixture.claim(2000).await.unwrap();
+    let attempt = fixture.store.begin_attempt(&job).await.unwrap();
+    std::fs::write(attempt.path().join("index"), "x").unwrap();
+    assert!(fixture.store.finish_job(&job, attempt, "{}", 3000).await.unwrap());
+    fixture.write_late(&earlier).await;
+    fixture.assert_healthy().await;
+    assert_eq!(fixture.folders().await.0.len(), 2);
+    fixture.store.end_left_over(3000 + NOTICED).await.unwrap();
+    assert_eq!(fixture.folders().await.0, [job.attempt()]);
+    fixture.assert_healthy().await;
+}
+
+/// By then nothing comes late any more, in milliseconds.
+const NOTICED: i64 = 15 * 60 * 1000;

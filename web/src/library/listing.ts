@@ -100,7 +100,7 @@ export class Listing {
       // Beyond some length, filtered lists are counted to the end of the page shown, and at least so far.
       const total = page_info.total_results;
       const counted = this.query.filename !== "" || this.query.kind !== "";
-      this.open = counted && total >= 10_000 && data.length === PAGE;
+      this.open = counted && total >= 1_000 && data.length === PAGE;
       this.total = this.open ? Math.max(total, this.total ?? 0) : total;
       this.#pages.delete(page);
       this.#pages.set(page, { data, generation });

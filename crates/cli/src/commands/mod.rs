@@ -1,5 +1,6 @@
 pub(crate) mod accounts;
 pub(crate) mod client;
+pub(crate) mod copy;
 pub(crate) mod doctor;
 pub(crate) mod jobs;
 pub(crate) mod keys;

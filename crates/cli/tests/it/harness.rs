@@ -235,7 +235,11 @@ impl Drop for TestServer {
 }
 
 pub(crate) fn doctor(dir: &Path) -> Output {
-    reelhouse(dir).arg("doctor").output().unwrap()
+    doctor_with(dir, &[])
+}
+
+pub(crate) fn doctor_with(dir: &Path, options: &[&str]) -> Output {
+    reelhouse(dir).arg("doctor").args(options).output().unwrap()
 }
 
 pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {

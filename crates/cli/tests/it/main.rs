@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test they are the assertion")]
 
 mod accounts;
+mod backup;
 mod blobs;
 mod bucket_away;
 mod chunks;
@@ -15,6 +16,7 @@ mod client_sdk;
 mod client_terminal;
 mod codes;
 mod content;
+mod copy;
 mod crash;
 mod derive;
 mod disk;

@@ -87,17 +87,16 @@ async fn a_database_that_goes_away_is_waited_for() {
     cluster.start_again();
     expect(201, waiting.await.unwrap().unwrap()).await;
     assert_eq!(server.total().await, 2);
-    assert!(server.get("/readyz").send().await.unwrap().status().is_success());
+    let is_ready = async || server.get("/readyz").send().await.unwrap().status().is_success();
+    // What was found of a silent database is believed for a second.
+    eventually("it is ready again", is_ready).await;
 
     cluster.stop();
     let refused = server.post(direct(&media::png())).send().await.unwrap();
     let says = expect_error(400, "parameter_invalid", refused).await;
     assert!(says.contains("Unable to process the uploaded file"), "{says}");
     cluster.start_again();
-    eventually("it comes back by itself", async || {
-        server.get("/readyz").send().await.unwrap().status().is_success()
-    })
-    .await;
+    eventually("it comes back by itself", is_ready).await;
     server.create(&media::png()).await;
     assert_eq!(server.total().await, 3);
     let doctor =

@@ -12,7 +12,7 @@ mod list;
 mod make;
 mod progress;
 mod table;
-mod text;
+pub(crate) mod text;
 mod upload;
 mod watch;
 
