@@ -48,7 +48,7 @@ chaos: ffmpeg build
 chaos-some: ffmpeg build
 	@scripts/install.sh $(POSTGRES)
 	python3 -m unittest discover -s chaos
-	$(CHAOS) 1 60
+	$(CHAOS) 1 30
 .PHONY: chaos chaos-some
 
 # The official SDKs, unmodified, against the real server; writes the table of docs/compatibility.md, method by method.
