@@ -111,6 +111,13 @@ bench-hostile:
 	cargo build --release --locked
 	python3 bench/hostile.py
 
+# The attackers' list: each guard taken out, in a copy below target/, and its test must fail. Two hours or so; WORDS="forms ids" takes
+# those whose item has one of the words.
+guards: ffmpeg web/dist/page/index.html
+	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples
+	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
+	python3 scripts/guards.py $(WORDS)
+
 # Guards changed one by one, to see that a test fails: an hour or more. What is missed lies in target/mutants/*/mutants.out/missed.txt.
 MUTANTS = cargo mutants --test-tool nextest --timeout 60 --cap-lints true
 mutants: ffmpeg web/dist/page/index.html
@@ -122,7 +129,7 @@ mutants: ffmpeg web/dist/page/index.html
 	-$(MUTANTS) -o target/mutants/service $(patsubst %,-f crates/service/src/%.rs,room filename media_urls signer rate limits) -- -p reelhouse-service
 	-$(MUTANTS) -o target/mutants/store $(patsubst %,-f crates/store/src/%.rs,accounts blobs) -- -p reelhouse-store --lib
 	-$(MUTANTS) -o target/mutants/media $(patsubst %,-f crates/media/src/%.rs,sniff process/message hls/tables) -- -p reelhouse-media --lib
-.PHONY: fuzz deny odd-files bench-hostile mutants
+.PHONY: fuzz deny odd-files bench-hostile guards mutants
 
 # What power loss may leave of a recorded run, opened by the server, state by state; beside the peers.
 power-loss: build bench-peers

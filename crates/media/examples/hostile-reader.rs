@@ -83,6 +83,7 @@ fn attempt(what: &str, on: &str) -> io::Result<()> {
             let most = [u64::MAX; 2];
             call(libc::SYS_prlimit64, [0, libc::RLIMIT_AS as usize, most.as_ptr() as usize, 0, 0]).map(drop)
         }
+        "allocate" => Vec::<u8>::new().try_reserve_exact(1 << 30).map_err(io::Error::other),
         // Beside the file (twice: it is in place of the standard error, too) and the result pipe.
         "descriptors" => match (3..1024).find(|fd| call(libc::SYS_read, [*fd, 0, 0, 0, 0]).is_ok()) {
             Some(_) => Ok(()),

@@ -664,6 +664,33 @@ mod tests {
         assert_eq!(read_bytes(cut).unwrap_err(), "its tables point behind its end");
     }
 
+    #[test]
+    fn what_is_read_is_bounded() {
+        let read_of = |bytes: &[u8], most| {
+            let picture = read(&mut Seekable::new(bytes), bytes.len() as u64, most).unwrap();
+            picture.map(|picture| picture.size.width)
+        };
+        // The grid's own bytes and both tiles': items may name the same ones again and again.
+        assert_eq!(read_of(&file(), 8 + 5 + 5), Ok(128));
+        assert_eq!(read_of(&file(), 8 + 5 + 4), Err("its tables point behind its end"));
+        let cut = |boxes| {
+            let file = [put(b"free", &[]).repeat(boxes), put(b"meta", &[0; 4])].concat();
+            read_of(&file[..file.len() - 1], 0)
+        };
+        assert_eq!(
+            (cut(MAX_BOXES - 1), cut(MAX_BOXES)),
+            (Err("its tables are cut"), Err("no tables of items"))
+        );
+        let padded = |more: usize| {
+            let file = file();
+            let (meta, media) = file.split_at(file.len() - 10);
+            let padding = put(b"free", &vec![0; more - 8]);
+            read_of(&[&put(b"meta", &[&meta[8..], &padding].concat()), media].concat(), u64::MAX)
+        };
+        let rest = usize::try_from(MAX_TABLES).unwrap() - (file().len() - 10 - 8);
+        assert_eq!((padded(rest), padded(rest + 1)), (Ok(128), Err("no tables of items")));
+    }
+
     #[expect(clippy::disallowed_methods, reason = "tests make their own files")]
     fn coded(color: &str, size: &str) -> Vec<u8> {
         let source = format!("color={color}:size={size}");

@@ -12,6 +12,8 @@ use std::{
 use ffmpeg_sys_next as sys;
 use reelhouse_media::process;
 
+/// A file that has more tracks is none that can be read.
+const MAX_TRACKS: &str = "1000";
 /// Bytes that are read at once.
 const BLOCK: usize = 32 << 10;
 /// `SWS_BICUBIC`: before FFmpeg 8 a number, since then of an enum.
@@ -237,8 +239,11 @@ impl Input {
             input.context = allocated(sys::avformat_alloc_context())?;
             (*input.context).pb = input.io;
             (*input.context).io_open = Some(open_nothing);
-            let mut options =
-                Options::of(&[(c"format_whitelist", demuxers), (c"protocol_whitelist", "none")]);
+            let mut options = Options::of(&[
+                (c"format_whitelist", demuxers),
+                (c"protocol_whitelist", "none"),
+                (c"max_streams", MAX_TRACKS),
+            ]);
             checked(sys::avformat_open_input(
                 &raw mut input.context,
                 ptr::null(),

@@ -23,8 +23,6 @@ const PATIENT_PACKETS: usize = 1200;
 const TAIL_SECONDS: f64 = 5.0;
 /// Last packets of a track that are believed: earlier ones may have absurd times.
 const TAIL_PACKETS: usize = 200;
-/// Tracks that are looked at.
-const MAX_TRACKS: usize = 1000;
 /// Bytes of a text.
 const MAX_TEXT: usize = 1000;
 
@@ -55,7 +53,7 @@ pub(crate) fn probe(input: Input, mime: Option<&str>) -> Result<Probe, Refused> 
             bit_rate: file.bit_rate(),
             tags: tags(&TAGS, |name| file.tag(name)),
         },
-        streams: file.tracks().take(MAX_TRACKS).map(|track| describe(&track)).collect(),
+        streams: file.tracks().map(|track| describe(&track)).collect(),
         decodes: false,
         is_whole: index == Index::Kept,
         end: None,
@@ -93,7 +91,7 @@ pub(crate) fn timings(input: Input, seconds: Option<f64>) -> Result<Timings, Ref
     file.find_tracks().map_err(unreadable)?;
     let whole = Span { start: file.start(), duration: file.seconds() };
     let span = |track: Track<'_>| (track.index(), Span { start: track.start(), duration: track.seconds() });
-    let tracks: BTreeMap<u32, Span> = file.tracks().take(MAX_TRACKS).map(span).collect();
+    let tracks: BTreeMap<u32, Span> = file.tracks().map(span).collect();
     let from = whole.duration.or(seconds).map(|seconds| whole.start.unwrap_or(0.0) + seconds - TAIL_SECONDS);
     Ok(Timings { whole, tracks, ..ends(&mut file, from.filter(|from| *from > 0.0), true) })
 }

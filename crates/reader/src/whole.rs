@@ -326,6 +326,23 @@ mod tests {
     }
 
     #[test]
+    fn boxes_without_end_are_not_followed_to_it() {
+        let empty = |count| put(b"free", &[]).repeat(count);
+        let cut = &moov(400)[..50];
+        let behind = |count| missing_in(&[&empty(count)[..], cut].concat(), "video/mp4");
+        assert_eq!(behind(MAX_BOXES - 1), Some("its index is cut"));
+        assert_eq!(behind(MAX_BOXES), None);
+        // Nor is an index taken into memory that is larger than any.
+        let padded = |all: u64| {
+            let content = &moov(u32::MAX)[8..];
+            let more = usize::try_from(all).unwrap() - content.len();
+            missing_in(&put(b"moov", &[content, &put(b"free", &vec![0; more - 8])].concat()), "video/mp4")
+        };
+        assert_eq!(padded(MAX_INDEX), Some("its index points behind its end"));
+        assert_eq!(padded(MAX_INDEX + 1), None);
+    }
+
+    #[test]
     fn fragments_must_be_whole() {
         let file = [
             put(b"ftyp", b"iso5"),

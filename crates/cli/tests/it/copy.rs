@@ -6,12 +6,13 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::atomic::Ordering::Relaxed,
     time::{Duration, Instant},
 };
 
 use reqwest::Url;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -390,22 +391,24 @@ async fn many(folder: &Path, small: usize) -> TestServer {
     server
 }
 
-/// Begins a copy and kills it when so many originals are in the new home; how many there are then.
-fn kill_at(mut copy: Command, home: &Path, originals: usize) -> usize {
+/// Begins a copy, and waits until so many originals are in the new home.
+fn begin(mut copy: Command, home: &Path, originals: usize) -> Child {
     let blobs = crate::blobs::Blobs::of(home);
-    let mut child = copy.stdout(Stdio::null()).spawn().unwrap();
+    let mut child = copy.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let since = Instant::now();
-    loop {
-        let found = blobs.list("originals").len();
-        if found >= originals {
-            child.kill().unwrap();
-            break;
-        }
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+    while blobs.list("originals").len() < originals {
+        assert!(child.try_wait().unwrap().is_none(), "it ended early");
         assert!(since.elapsed() < Duration::from_secs(60), "it copies nothing");
     }
+    child
+}
+
+/// Kills a copy when so many originals are in the new home; how many there are then.
+fn kill_at(copy: Command, home: &Path, originals: usize) -> usize {
+    let mut child = begin(copy, home, originals);
+    child.kill().unwrap();
     child.wait().unwrap();
-    blobs.list("originals").len()
+    crate::blobs::Blobs::of(home).list("originals").len()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -414,17 +417,20 @@ async fn a_copy_that_is_killed_goes_on() {
     let server = many(source.path(), 60).await;
     server.stop();
     let total = files(&source.path().join("originals")).len();
-    let mut kept: BTreeMap<PathBuf, u64> = BTreeMap::new();
-    let inodes = || -> BTreeMap<PathBuf, u64> {
+    // Since when each file is what it is.
+    let since = || -> BTreeMap<PathBuf, (i64, i64)> {
         let all = files(&home.path().join("originals")).into_iter();
-        all.map(|path| (path.clone(), path.metadata().unwrap().ino())).collect()
+        let since =
+            |path: PathBuf| path.metadata().map(|file| (path, (file.ctime(), file.ctime_nsec()))).ok();
+        all.filter_map(since).collect()
     };
-    for originals in [1, 5] {
+    let mut kept = since();
+    for originals in [1, 16] {
         let found = kill_at(there(source.path(), home.path()), home.path(), originals);
         assert!((originals..total).contains(&found), "{found} of {total}: not in the middle");
         // What is there stays: but for what was being written when it was killed.
-        let now = inodes();
-        let moved = kept.iter().filter(|(path, inode)| now.get(*path) != Some(*inode)).count();
+        let now = since();
+        let moved = kept.iter().filter(|(path, then)| now.get(*path) != Some(*then)).count();
         assert!(moved <= 4, "{moved} of {} were sent again", kept.len());
         kept = now;
         // Nobody takes it for a home.
@@ -444,8 +450,8 @@ async fn a_copy_that_is_killed_goes_on() {
     }
     drop(new);
     let summary = copied(there(source.path(), home.path()));
-    let now = inodes();
-    let moved = kept.iter().filter(|(path, inode)| now.get(*path) != Some(*inode)).count();
+    let now = since();
+    let moved = kept.iter().filter(|(path, then)| now.get(*path) != Some(*then)).count();
     assert!(moved <= 4, "{moved} of {} were sent again", kept.len());
     let told = summary.lines().next().unwrap();
     let (size, sent) = told.strip_suffix(" were sent").unwrap().split_once(", in ").unwrap();
@@ -461,7 +467,7 @@ async fn a_copy_that_is_killed_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changes_between_two_runs_comes_along() {
     let (source, home) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let server = many(source.path(), 30).await;
+    let server = many(source.path(), 60).await;
     let page: Value = server.get("/v1.3/assets").send().await.unwrap().json().await.unwrap();
     let oldest = page["page_info"]["total_results"].as_u64().unwrap();
     server.stop();
@@ -477,8 +483,22 @@ async fn what_changes_between_two_runs_comes_along() {
     let said = refused(&mut there(source.path(), home.path()));
     assert!(said.contains("is in use by another reelhouse"), "{said}");
     server.stop();
+    // A command beside the copy: it is found, and comes along.
+    let copy = begin(there(source.path(), home.path()), home.path(), 6);
+    let pid = Pid::from_child(&copy);
+    kill_process(pid, Signal::STOP).unwrap();
+    let quota =
+        plain(source.path()).args(["accounts", "quota", "default", "--assets", "777"]).output().unwrap();
+    kill_process(pid, Signal::CONT).unwrap();
+    assert_well(&quota);
+    let output = copy.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("has changed while it was copied"), "{}", text(&output.stderr));
     copied(there(source.path(), home.path()));
     assert_well(&doctor(home.path()));
+    assert!(
+        text(&reelhouse(home.path()).args(["accounts", "list"]).output().unwrap().stdout).contains("777")
+    );
     let server = serve(home.path());
     assert_eq!((server.total().await, server.originals() as u64), (oldest, oldest));
     let kept = server.get(&format!("/v1.3/assets/{}", added["_id"].as_str().unwrap())).send().await.unwrap();

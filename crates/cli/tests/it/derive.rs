@@ -245,9 +245,18 @@ async fn media_urls_are_their_own_key_and_no_other() {
         let message = expect_error(403, "media_url_invalid", fetch(&url).await).await;
         assert!(message.starts_with("This media URL is not valid"), "{message}");
     }
-    for url in
-        [format!("{base}/main-99.m4s"), format!("{base}/index"), format!("{base}/..%2F..%2Freelhouse.db")]
-    {
+    // Whoever has a token has what it opens, and no other file.
+    let up = "..%2F..%2F..%2F..%2Freelhouse.db";
+    let beside_thumbnail = thumbnail.rsplit_once('/').unwrap().0;
+    let beside_storyboard = asset["storyboard_url"].as_str().unwrap().rsplit_once('/').unwrap().0;
+    for url in [
+        format!("{base}/main-99.m4s"),
+        format!("{base}/index"),
+        format!("{base}/{up}"),
+        format!("{base}/main/{up}"),
+        format!("{beside_thumbnail}/{up}"),
+        format!("{beside_storyboard}/{up}"),
+    ] {
         expect_error(404, "resource_not_exist", fetch(&url).await).await;
     }
     expect(200, server.delete(&format!("/v1.3/assets/{id}")).send().await.unwrap()).await;

@@ -88,6 +88,36 @@ pub(crate) fn png_of(side: u32) -> Vec<u8> {
         .concat()
 }
 
+/// A PNG of black pixels that keeps its word, each of so many bits: rows of zeros, deflated to a bit for every twenty bytes.
+pub(crate) fn black_png(side: u32, bits: u8, color: u8, bits_of_pixel: u32) -> Vec<u8> {
+    let header = [&side.to_be_bytes()[..], &side.to_be_bytes(), &[bits, color, 0, 0, 0]].concat();
+    // Before each row, its filter.
+    let zeros = u64::from(side) * (u64::from(side) * u64::from(bits_of_pixel) / 8 + 1);
+    // zlib: one block of fixed codes. A zero, then copies of 258 bytes from one byte before, then zeros, then its end.
+    let mut data = vec![0x78, 0x01];
+    let (mut bits, mut count) = (0u64, 0);
+    let mut put = |code: u64, len: u32| {
+        bits |= code << count;
+        count += len;
+        while count >= 8 {
+            data.push(bits as u8);
+            bits >>= 8;
+            count -= 8;
+        }
+    };
+    // Codes stand with their first bit lowest.
+    let (zero, copy) = (0b0000_1100, 0b1010_0011);
+    put(0b011, 3);
+    put(zero, 8);
+    (0..(zeros - 1) / 258).for_each(|_| put(copy, 13));
+    (0..(zeros - 1) % 258).for_each(|_| put(zero, 8));
+    put(0, 14);
+    let adler = ((zeros % 65_521) << 16 | 1) as u32;
+    data.extend(adler.to_be_bytes());
+    [b"\x89PNG\r\n\x1a\n".to_vec(), chunk(b"IHDR", &header), chunk(b"IDAT", &data), chunk(b"IEND", &[])]
+        .concat()
+}
+
 /// A JPEG whose frame says it has so many pixels a side.
 pub(crate) fn jpeg_of(side: u16) -> Vec<u8> {
     let mut bytes = jpeg();
@@ -112,6 +142,14 @@ pub(crate) fn avif_of(side: u32) -> Vec<u8> {
     bytes
 }
 
+/// MP3 behind an ID3 tag with one text of so many bytes, of those that are read.
+pub(crate) fn id3_text(has: usize) -> Vec<u8> {
+    let size = |size: usize| [21, 14, 7, 0].map(|shift| (size >> shift) as u8 & 0x7F);
+    let text = [&b"\x03creation_time\0"[..], &vec![b'x'; has]].concat();
+    let frame = [&b"TXXX"[..], &size(text.len()), &[0, 0], &text].concat();
+    [&b"ID3\x04\0\0"[..], &size(frame.len()), &frame, &read(crate::media::mp3())].concat()
+}
+
 /// MP3 behind an ID3 tag that says it has `says` bytes and has `has`.
 pub(crate) fn id3(says: u32, has: usize) -> Vec<u8> {
     let size = [21, 14, 7, 0].map(|shift| (says >> shift) as u8 & 0x7F);
@@ -131,7 +169,7 @@ pub(crate) fn nested_boxes(depth: usize) -> Vec<u8> {
     [atom(b"ftyp", b"isom\0\0\0\0isom"), whole].concat()
 }
 
-/// A real MKV with tags in tags in tags.
+/// A real MKV with tags in tags in tags, where its headers stand.
 pub(crate) fn nested_elements(depth: usize) -> Vec<u8> {
     let clip = read(made(
         "hostile.mkv",
@@ -153,7 +191,8 @@ pub(crate) fn nested_elements(depth: usize) -> Vec<u8> {
         tag = element(&[0x67, 0xC8], &tag);
     }
     let tags = element(&[0x12, 0x54, 0xC3, 0x67], &element(&[0x73, 0x73], &tag));
-    [clip, tags].concat()
+    let first = clip.windows(4).position(|id| id == [0x1F, 0x43, 0xB6, 0x75]).unwrap();
+    [&clip[..first], &tags, &clip[first..]].concat()
 }
 
 /// An edit list of so many entries that shows the first second again and again.

@@ -129,6 +129,7 @@ async fn tricks_in_every_id() {
         "%0d%0aX:y",
         "%ff",
         "%c0%ae%c0%ae%2fsecret",
+        ".%2fsecret",
         "'%20OR%201=1--",
         "%25",
         "*",

@@ -12,15 +12,13 @@ use crate::{
     media,
 };
 
-/// Whatever it is called, text that names other files is text, and nobody opens what it names.
-#[tokio::test]
-async fn scripts_and_playlists_are_not_media() {
-    let server = TestServer::start();
-    let trap = TcpListener::bind("127.0.0.1:0").unwrap();
-    trap.set_nonblocking(true).unwrap();
-    let url = format!("http://{}/a.ts", trap.local_addr().unwrap());
+const XPM: &str = "/* XPM */\nstatic char *a[] = {\n\"2 2 1 1\",\n\"a c #ff0000\",\n\"aa\",\n\"aa\"\n};\n";
+const XBM: &str = "#define a_width 8\n#define a_height 2\nstatic char a_bits[] = { 0xff, 0x01 };\n";
+
+/// Text that names what lies at `url`, what each is called, and what it is.
+fn texts(url: &str) -> Vec<(&'static str, String, &'static str)> {
     let playlist = "application/vnd.apple.mpegurl";
-    for (name, text, mime) in [
+    vec![
         ("a.mp4", format!("#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{url}\n#EXT-X-ENDLIST\n"), playlist),
         ("a.ts", "#EXTM3U\n#EXTINF:5,\nfile:///etc/passwd\n".to_owned(), playlist),
         ("a.m3u8", format!("\u{FEFF} #EXTM3U\n#EXTINF:5,\nconcat:{url}|/etc/passwd\n"), playlist),
@@ -41,22 +39,45 @@ async fn scripts_and_playlists_are_not_media() {
             "image/svg+xml",
         ),
         ("a.png", format!("push graphic-context\nimage over 0,0 0,0 '{url}'\n"), "text/plain"),
+        // What ffprobe takes for video, whatever it is called.
+        ("a.mp4", XPM.to_owned(), "text/plain"),
+        ("a.mp4", XBM.to_owned(), "text/plain"),
         ("a.ffm", format!(";FFMETADATA1\ntitle={url}\n"), "text/plain"),
-    ] {
-        let part = Part::bytes(text.into_bytes()).file_name(name);
-        let refused =
-            server.post(Form::new().text("method", "direct").part("file", part)).send().await.unwrap();
+    ]
+}
+
+fn form(name: &str, text: String) -> Form {
+    Form::new()
+        .text("method", "direct")
+        .part("file", Part::bytes(text.into_bytes()).file_name(name.to_owned()))
+}
+
+/// Whatever it is called, text that names other files is text.
+#[tokio::test]
+async fn scripts_and_playlists_are_not_media() {
+    let server = TestServer::start();
+    for (name, text, mime) in texts("http://127.0.0.1/a.ts") {
+        let refused = server.post(form(name, text)).send().await.unwrap();
         let message = expect_error(400, "parameter_invalid", refused).await;
-        assert_eq!(
-            message,
-            format!("The file parameter is invalid. Unsupported asset type: {mime}."),
-            "{name}"
-        );
+        let expected = format!("The file parameter is invalid. Unsupported asset type: {mime}.");
+        assert_eq!(message, expected, "{name}");
+    }
+    assert_eq!((server.total().await, server.originals()), (0, 0));
+    server.assert_healthy();
+}
+
+/// Whatever it is taken for.
+#[tokio::test]
+async fn nobody_opens_what_a_text_names() {
+    let server = TestServer::start();
+    let trap = TcpListener::bind("127.0.0.1:0").unwrap();
+    trap.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/a.ts", trap.local_addr().unwrap());
+    for (name, text, _) in texts(&url) {
+        server.post(form(name, text)).send().await.unwrap();
     }
     assert_eq!(outcome(&server, elsewhere(&url)).await, "ready", "its samples are its own");
     assert!(trap.accept().is_err(), "somebody came to {url}");
-    assert_eq!((server.total().await, server.originals()), (1, 1));
-    server.assert_healthy();
 }
 
 /// Media that is something else, too, is served as media and as nothing else.
@@ -93,7 +114,14 @@ async fn polyglots_are_served_as_what_they_were_taken_for() {
         assert!(loaded.headers()["content-disposition"].to_str().unwrap().starts_with("attachment; "));
     }
     // Who is a page first is a page.
-    for bytes in [[&html[..], &clip].concat(), [&zip[..], &jpeg()].concat()] {
+    let mp3 = std::fs::read(media::mp3()).unwrap();
+    for bytes in [
+        [&html[..], &clip].concat(),
+        [&zip[..], &jpeg()].concat(),
+        // Players look for its first frame.
+        [&html[..], &mp3].concat(),
+        [&zip[..], &mp3].concat(),
+    ] {
         assert_eq!(outcome(&server, bytes).await, "parameter_invalid");
     }
     assert_eq!(server.total().await, 3);

@@ -358,6 +358,8 @@ fn name_for_people(content: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
 
     fn edits(entries: &[(u32, i32, u32)]) -> Result<Edit, Reason> {
@@ -387,6 +389,20 @@ mod tests {
         ] {
             assert_eq!(edits(several), Err(Reason::SeveralEdits));
         }
+    }
+
+    #[test]
+    fn boxes_without_end_are_not_followed_to_it() {
+        let read = |boxes: usize| {
+            let empty = b"\0\0\0\x08free".repeat(boxes);
+            let file = [&empty[..], b"\0\0\x01\0moov"].concat();
+            match super::read(&mut Cursor::new(&file), file.len() as u64, &[]).unwrap_err() {
+                Stop::Reason(reason) => reason,
+                Stop::Io(error) => panic!("{error}"),
+            }
+        };
+        assert!(matches!(read(MAX_BOXES - 1), Reason::BadTables(_)));
+        assert_eq!(read(MAX_BOXES), Reason::NotMp4);
     }
 
     #[test]

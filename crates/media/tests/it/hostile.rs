@@ -66,7 +66,7 @@ pub(crate) async fn run(does: &str) -> Outcome {
     let took = started.elapsed();
     assert_eq!(fs::read_dir(&own).unwrap().count(), 0, "{does}: files are left");
     // The dead need a moment to be buried by whom they were left to.
-    for _ in 0..50 {
+    for _ in 0..500 {
         if left(&mark).is_empty() {
             break;
         }

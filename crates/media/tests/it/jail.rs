@@ -14,7 +14,7 @@ use reelhouse_media::{Config, Error, Jail, Media, Sniffed};
 use crate::clips::{X264, facts, made, of_bytes};
 
 /// What is tried, and how SECURITY.md says it. `FOLDER` is one with other assets and a database.
-const ATTEMPTS: [(&str, &str, &str); 31] = [
+const ATTEMPTS: [(&str, &str, &str); 32] = [
     ("read", "FOLDER/asset", "read another asset"),
     ("read", "FOLDER/reelhouse.db", "read the database"),
     ("read", "/etc/passwd", "read `/etc`"),
@@ -45,6 +45,7 @@ const ATTEMPTS: [(&str, &str, &str); 31] = [
     ("ring", "", "make an io_uring"),
     ("execute-memory", "", "make memory executable"),
     ("raise-limits", "", "raise its limits"),
+    ("allocate", "", "take more memory than it may"),
     ("descriptors", "", "find a descriptor that was not handed to it"),
 ];
 

@@ -13,5 +13,6 @@ mod jail;
 mod kernels;
 mod prepare;
 mod storyboard;
+mod text;
 mod thumbnail;
 mod times;
