@@ -111,8 +111,8 @@ bench-hostile:
 	cargo build --release --locked
 	python3 bench/hostile.py
 
-# The attackers' list: each guard taken out, in a copy below target/, and its test must fail. Two hours or so; WORDS="forms ids" takes
-# those whose item has one of the words.
+# The attackers' list: each guard taken out, in a copy below target/, and its test must fail. An hour or more; WORDS="form names" takes
+# those whose item has one of the words, WORDS="--together 8" so many at once.
 guards: ffmpeg web/dist/page/index.html
 	@scripts/install.sh mediainfo=mediainfo heif-enc=libheif-examples
 	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest

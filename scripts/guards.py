@@ -94,21 +94,16 @@ def judge(group):
 
 def groups(guards, together):
     """So many at once that share neither a test nor a file; what does not compile, alone."""
-
-    def holds(guard):
-        alone = {"all"} if guard.get("compiler") else set()
-        return alone | {guard["test"]} | {name for name, _, _ in guard["out"]}
-
     batches = []
     for guard in guards:
-        fits = (it for it in batches if len(it) < together and not any(clash(holds(guard), holds(other)) for other in it))
-        batch = next(fits, None)
-        batch.append(guard) if batch else batches.append([guard])
-    return batches
-
-
-def clash(one, other):
-    return "all" in one | other or bool(one & other)
+        held = {guard["test"], *(name for name, _, _ in guard["out"])}
+        clash = [any(held & others or it.get("compiler") for others, it in batch) for batch in batches]
+        fits = [batch for batch, clashes in zip(batches, clash) if len(batch) < together and not clashes]
+        if guard.get("compiler") or not fits:
+            batches.append([(held, guard)])
+        else:
+            fits[0].append((held, guard))
+    return [[guard for _, guard in batch] for batch in batches]
 
 
 def main(words, together):

@@ -19,8 +19,6 @@ const MAX_FRAGMENT_INDEX: u64 = 16 << 20;
 /// More boxes than any real file has.
 const MAX_BOXES: usize = 500_000;
 const MAX_TRACKS: usize = 64;
-/// More edits than are looked at.
-const MAX_EDITS: usize = 1000;
 
 /// A track that is served.
 #[derive(Debug)]
@@ -266,9 +264,6 @@ impl Edit {
         let width = if is_long { 20 } else { 12 };
         let count = be32(elst, 4).ok_or_else(bad)? as usize;
         let entries = elst.get(8..).unwrap_or_default().chunks_exact(width);
-        if count > MAX_EDITS {
-            return Err(Reason::SeveralEdits);
-        }
         let mut edit = Self::default();
         let (mut delay, mut shown) = (0u64, None::<u64>);
         for entry in entries.take(count) {
