@@ -78,6 +78,13 @@ async fn nobody_opens_what_a_text_names() {
     }
     assert_eq!(outcome(&server, elsewhere(&url)).await, "ready", "its samples are its own");
     assert!(trap.accept().is_err(), "somebody came to {url}");
+    // Relative to the folder of whoever reads, and so a name that libav calls safe.
+    let folder = tempfile::Builder::new().prefix("film").tempdir().unwrap();
+    let film = folder.path().join("film.mp4");
+    std::fs::copy(media::mp4(), &film).unwrap();
+    let script = format!("ffconcat version 1.0\nfile {}\n", film.strip_prefix("/").unwrap().display());
+    let became = outcome(&server, script.into_bytes()).await;
+    assert_eq!(became, "parameter_invalid", "it is somebody's film");
 }
 
 /// Media that is something else, too, is served as media and as nothing else.
