@@ -432,6 +432,15 @@ async fn publishes_and_removals_that_never_ended_end() {
     assert_eq!(fixture.read(&sharded("originals", &gone.to_string())).await, None);
     assert_eq!(fixture.number("SELECT COUNT(*) FROM asset").await, 1);
 
+    // Of this node, from before its server: whoever began it is gone, but not for long.
+    let begun = fixture.now;
+    fixture
+        .sql(&format!("INSERT INTO publish_intent (asset_id, created_at, node) VALUES ('{ID}', {begun}, '')"))
+        .await;
+    let young = fixture.repair(fixture.now + HOUR / 2).await;
+    assert!(matches!(&young[..], [(Finding::IntentLeftOver(_), Treatment::Left(_))]), "{young:?}");
+    fixture.assert_repaired("a publish from before this server never ended").await;
+
     // What is written late is looked for again, and nobody does.
     fixture.write(&unknown, b"late").await;
     let due = fixture.now + HOUR;
