@@ -12,7 +12,7 @@ use std::{
 };
 
 use reqwest::Url;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::fs::{FileType, Mode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -391,21 +391,54 @@ async fn many(folder: &Path, small: usize) -> TestServer {
     server
 }
 
-/// Begins a copy, and waits until so many originals are in the new home.
-fn begin(mut copy: Command, home: &Path, originals: usize) -> Child {
+/// Makes copies of a home wait in the middle: at one of its originals somebody would have to write first.
+struct Held {
+    place: PathBuf,
+    original: PathBuf,
+}
+
+impl Held {
+    fn at(source: &Path, nth: usize) -> Self {
+        let mut originals = files(&source.join("originals"));
+        originals.sort_by_key(|path| path.file_name().unwrap().to_owned());
+        let (place, original) = (originals.remove(nth), source.join("original"));
+        fs::rename(&place, &original).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &place, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        Self { place, original }
+    }
+
+    /// Lets whoever waits go on, who will find nothing in it.
+    fn let_go(&self) {
+        fs::OpenOptions::new().write(true).open(&self.place).unwrap();
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        fs::rename(&self.original, &self.place).unwrap();
+    }
+}
+
+/// Assets that may be begun, and not be done, before one.
+const BEGUN: usize = 3;
+
+/// Begins a copy that waits, and waits until it does.
+fn begin(mut copy: Command, home: &Path, nth: usize) -> Child {
     let blobs = crate::blobs::Blobs::of(home);
     let mut child = copy.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let since = Instant::now();
-    while blobs.list("originals").len() < originals {
+    while blobs.list("originals").len() < nth - BEGUN {
         assert!(child.try_wait().unwrap().is_none(), "it ended early");
         assert!(since.elapsed() < Duration::from_secs(60), "it copies nothing");
+        std::thread::sleep(Duration::from_millis(5));
     }
     child
 }
 
-/// Kills a copy when so many originals are in the new home; how many there are then.
-fn kill_at(copy: Command, home: &Path, originals: usize) -> usize {
-    let mut child = begin(copy, home, originals);
+/// Kills a copy at the n-th original; how many are in the new home then.
+fn kill_at(source: &Path, home: &Path, nth: usize) -> usize {
+    let _held = Held::at(source, nth);
+    let mut child = begin(there(source, home), home, nth);
     child.kill().unwrap();
     child.wait().unwrap();
     crate::blobs::Blobs::of(home).list("originals").len()
@@ -414,7 +447,7 @@ fn kill_at(copy: Command, home: &Path, originals: usize) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_is_killed_goes_on() {
     let (source, home) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let server = many(source.path(), 60).await;
+    let server = many(source.path(), 24).await;
     server.stop();
     let total = files(&source.path().join("originals")).len();
     // Since when each file is what it is.
@@ -425,9 +458,9 @@ async fn a_copy_that_is_killed_goes_on() {
         all.filter_map(since).collect()
     };
     let mut kept = since();
-    for originals in [1, 16] {
-        let found = kill_at(there(source.path(), home.path()), home.path(), originals);
-        assert!((originals..total).contains(&found), "{found} of {total}: not in the middle");
+    for nth in [4, 20] {
+        let found = kill_at(source.path(), home.path(), nth);
+        assert!((nth - BEGUN..=nth).contains(&found), "{found} of {total}");
         // What is there stays: but for what was being written when it was killed.
         let now = since();
         let moved = kept.iter().filter(|(path, then)| now.get(*path) != Some(*then)).count();
@@ -467,11 +500,11 @@ async fn a_copy_that_is_killed_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changes_between_two_runs_comes_along() {
     let (source, home) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let server = many(source.path(), 60).await;
+    let server = many(source.path(), 24).await;
     let page: Value = server.get("/v1.3/assets").send().await.unwrap().json().await.unwrap();
     let oldest = page["page_info"]["total_results"].as_u64().unwrap();
     server.stop();
-    kill_at(there(source.path(), home.path()), home.path(), 3);
+    kill_at(source.path(), home.path(), 6);
     // It was needed once more before the copy ended.
     let server = serve_plain(source.path());
     let list = server.get(&format!("/v1.3/assets?page_limit=1&page={oldest}")).send().await.unwrap();
@@ -484,16 +517,16 @@ async fn what_changes_between_two_runs_comes_along() {
     assert!(said.contains("is in use by another reelhouse"), "{said}");
     server.stop();
     // A command beside the copy: it is found, and comes along.
-    let copy = begin(there(source.path(), home.path()), home.path(), 6);
-    let pid = Pid::from_child(&copy);
-    kill_process(pid, Signal::STOP).unwrap();
+    let held = Held::at(source.path(), 12);
+    let copy = begin(there(source.path(), home.path()), home.path(), 12);
     let quota =
         plain(source.path()).args(["accounts", "quota", "default", "--assets", "777"]).output().unwrap();
-    kill_process(pid, Signal::CONT).unwrap();
     assert_well(&quota);
+    held.let_go();
     let output = copy.wait_with_output().unwrap();
     assert!(!output.status.success());
     assert!(text(&output.stderr).contains("has changed while it was copied"), "{}", text(&output.stderr));
+    drop(held);
     copied(there(source.path(), home.path()));
     assert_well(&doctor(home.path()));
     assert!(
@@ -586,8 +619,8 @@ async fn what_must_not_be_copied_is_refused() {
 
     // A copy of something else was begun there.
     let other = TempDir::new().unwrap();
-    many(other.path(), 30).await.stop();
-    kill_at(there(other.path(), home.path()), home.path(), 1);
+    many(other.path(), 6).await.stop();
+    kill_at(other.path(), home.path(), 6);
     let said = refused(&mut there(source.path(), home.path()));
     assert!(said.contains("an unfinished copy of another home"), "{said}");
     copied(there(other.path(), home.path()));

@@ -9,8 +9,13 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Rows of one INSERT: with the columns of the widest table far fewer values than either database takes.
-const ROWS_AT_ONCE: usize = 100;
+/// Rows of one INSERT. Each takes Postgres a round trip; of SQLite's, each value's name is looked for among all others.
+fn rows_at_once(dialect: Dialect) -> usize {
+    match dialect {
+        Dialect::Sqlite => 4,
+        Dialect::Postgres => 100,
+    }
+}
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,11 +135,12 @@ impl Shape {
     pub(crate) async fn insert(&self, tx: &mut AnyConnection, rows: &[Row]) -> Result<()> {
         let names = self.columns.iter().map(|(name, _)| name.as_str());
         let names = quoted(&names.collect::<Vec<_>>());
-        for rows in rows.chunks(ROWS_AT_ONCE) {
+        let dialect = Dialect::of(tx);
+        for rows in rows.chunks(rows_at_once(dialect)) {
             let values = (0..rows.len()).map(|row| self.values(row)).collect::<Vec<_>>().join(", ");
             let sql = format!("INSERT INTO {} ({names}) VALUES {values}", self.table.name);
             rows.iter().flatten().fold(sqlx::query(AssertSqlSafe(sql)), bind).execute(&mut *tx).await?;
-            if self.table.name == "asset" && Dialect::of(tx) == Dialect::Sqlite {
+            if self.table.name == "asset" && dialect == Dialect::Sqlite {
                 for row in rows {
                     let id = self.text(row, "id");
                     let corrupt = || Error::Corrupt { table: "asset", id: id.to_owned() };
