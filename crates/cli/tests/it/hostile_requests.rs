@@ -68,6 +68,8 @@ async fn forms_without_end() {
     // A boundary ends its part whatever follows it (RFC 2046, 5.1.1), and what follows here is no line's end.
     let longer = [&part("method", "direct\r\n--bb\r\n"), "--b--\r\n"].concat();
     expect_error(400, "invalid_multipart", post(&server, longer).await).await;
+    let as_header = "--bb: c\r\nContent-Disposition: form-data; name=\"method\"\r\n\r\ndirect\r\n--b--\r\n";
+    expect_error(400, "invalid_multipart", post(&server, as_header).await).await;
     assert!(peak(&server) < 300, "{} MiB", peak(&server));
     assert_eq!((server.total().await, server.originals()), (0, 0));
     server.assert_healthy();
