@@ -72,15 +72,18 @@ impl Objects {
     /// What lies in some shards of a tree, page by page.
     pub(crate) async fn walk(&self, tree: Tree, shards: Shards) -> Result<Walk> {
         let root = format!("{}/", tree.name());
-        let behind = shards.behind().map(|behind| format!("{root}{behind}"));
+        let behind = shards.after().map(|after| format!("{root}{after}"));
         let (mut walk, mut next) = (Walk::default(), None);
         loop {
             let page = self.bucket.list_behind(&root, behind.as_deref(), next.as_deref()).await?;
             for object in page.objects {
-                if object.key.strip_prefix(&root).is_some_and(|path| shards.end_before(path)) {
+                let path = object.key.strip_prefix(&root).unwrap_or_default();
+                if shards.end_before(path) {
                     return Ok(walk.sorted());
                 }
-                take(&mut walk, tree, object);
+                if shards.hold(path) {
+                    take(&mut walk, tree, object);
+                }
             }
             next = page.next;
             if next.is_none() {

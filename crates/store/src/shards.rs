@@ -42,6 +42,12 @@ impl Shards {
         (self.from > 0).then(|| format!("{:02x}", self.from))
     }
 
+    /// A path before all of theirs, and behind nearly all of those before; `None` before the first. It is not the name of a folder:
+    /// there are stores that take what lies in such a one for listed (SeaweedFS 4.48).
+    pub(crate) fn after(self) -> Option<String> {
+        Some(format!("{:02x}~", self.from.checked_sub(1)?))
+    }
+
     /// Whether a path below the tree is behind the last of them.
     pub(crate) fn end_before(self, path: &str) -> bool {
         self.to < ALL && path > format!("{:02x}", self.to).as_str()
