@@ -371,3 +371,48 @@ fn outside(current: Option<f64>, minimum: Option<f64>, maximum: Option<f64>) -> 
         current,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_profile_has_the_numbers_of_the_contract() {
+        let limits = Limits::of(LimitsProfile::Twelvelabs);
+        let of = |kind| {
+            [Method::Direct, Method::Url, Method::Multipart].map(|method| limits.max_size(kind, method))
+        };
+        assert_eq!(of(MediaKind::Video), [209_715_200, 4_294_967_296, 10_737_418_240]);
+        assert_eq!(of(MediaKind::Audio), [209_715_200, 4_294_967_296, 10_737_418_240]);
+        assert_eq!(of(MediaKind::Image), [5_242_880, 5_242_880, 33_554_432]);
+        assert_eq!(limits.max_local_size(), 209_715_200);
+        let permissive = Limits::of(LimitsProfile::Permissive);
+        assert_eq!(permissive.max_size(MediaKind::Image, Method::Direct), 33_554_432);
+        assert_eq!(permissive.max_local_size(), 209_715_200);
+    }
+
+    #[test]
+    fn a_profile_has_a_name() {
+        assert_eq!("twelvelabs".parse(), Ok(LimitsProfile::Twelvelabs));
+        assert_eq!("permissive".parse(), Ok(LimitsProfile::Permissive));
+        assert!("Permissive".parse::<LimitsProfile>().is_err());
+    }
+
+    #[test]
+    fn a_zero_takes_a_bound_away_where_one_may_go() {
+        let written = |name: &str, bound: Value| {
+            let mut video = serde_json::to_value(Limits::of(LimitsProfile::Twelvelabs).video).unwrap();
+            video[name] = bound;
+            serde_json::from_value::<VideoLimits>(video)
+        };
+        assert_eq!(written("min_side", json!(0)).unwrap().min_side, None);
+        assert_eq!(written("min_side", json!(100)).unwrap().min_side, Some(100));
+        assert_eq!(written("max_duration", json!(0.0)).unwrap().max_duration, None);
+        assert_eq!(written("max_size", json!(5)).unwrap().max_size, 5);
+        for always in ["max_size", "max_size_url", "max_size_multipart"] {
+            assert!(written(always, json!(0)).is_err(), "{always}");
+        }
+    }
+}
