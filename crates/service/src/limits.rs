@@ -380,17 +380,17 @@ mod tests {
 
     #[test]
     fn a_profile_has_the_numbers_of_the_contract() {
-        let limits = Limits::of(LimitsProfile::Twelvelabs);
-        let of = |kind| {
+        let of = |profile, kind| {
+            let limits = Limits::of(profile);
             [Method::Direct, Method::Url, Method::Multipart].map(|method| limits.max_size(kind, method))
         };
-        assert_eq!(of(MediaKind::Video), [209_715_200, 4_294_967_296, 10_737_418_240]);
-        assert_eq!(of(MediaKind::Audio), [209_715_200, 4_294_967_296, 10_737_418_240]);
-        assert_eq!(of(MediaKind::Image), [5_242_880, 5_242_880, 33_554_432]);
-        assert_eq!(limits.max_local_size(), 209_715_200);
-        let permissive = Limits::of(LimitsProfile::Permissive);
-        assert_eq!(permissive.max_size(MediaKind::Image, Method::Direct), 33_554_432);
-        assert_eq!(permissive.max_local_size(), 209_715_200);
+        for profile in [LimitsProfile::Twelvelabs, LimitsProfile::Permissive] {
+            assert_eq!(of(profile, MediaKind::Video), [209_715_200, 4_294_967_296, 10_737_418_240]);
+            assert_eq!(of(profile, MediaKind::Audio), [209_715_200, 4_294_967_296, 10_737_418_240]);
+            assert_eq!(Limits::of(profile).max_local_size(), 209_715_200);
+        }
+        assert_eq!(of(LimitsProfile::Twelvelabs, MediaKind::Image), [5_242_880, 5_242_880, 33_554_432]);
+        assert_eq!(of(LimitsProfile::Permissive, MediaKind::Image), [33_554_432; 3]);
     }
 
     #[test]
