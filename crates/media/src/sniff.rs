@@ -227,29 +227,167 @@ mod tests {
         assert_eq!(sniff(&[0; 100]), Sniffed::Unknown);
     }
 
+    fn media(kind: MediaKind, mime: &'static str) -> Sniffed {
+        Sniffed::Media { kind, mime }
+    }
+
+    #[test]
+    fn text_has_its_marks() {
+        let other = |mime: &str| Sniffed::Other { mime: mime.to_owned() };
+        for (head, mime) in [
+            (&b"\xFF\xFEh\0i\0"[..], "text/plain"),
+            (b"\xFE\xFF\0h\0i", "text/plain"),
+            ("\u{FEFF} \n<HTML>".as_bytes(), "text/html"),
+            (b"<?xml version='1.0'?><rss/>", "text/xml"),
+            (b"[1]", "application/json"),
+            (b"a\tb\r\n\x0C\x1B[0m", "text/plain"),
+            // A character that is cut by the end.
+            (&"ab日".as_bytes()[..4], "text/plain"),
+            (&"ab日".as_bytes()[..3], "text/plain"),
+            (&"ab😀".as_bytes()[..5], "text/plain"),
+        ] {
+            assert_eq!(sniff(head), other(mime), "{head:?}");
+        }
+        // No text: a mark alone, a control character, a byte that begins no character, far from the end.
+        for head in [&b"\xFF\xFE"[..], b"\xFF\xFEabcd", b"ab\x01", b"ab\xFFcdef", b"ab\xFFcde"] {
+            assert_eq!(sniff(head), Sniffed::Unknown, "{head:?}");
+        }
+    }
+
     #[test]
     fn signatures() {
-        let mut stream = vec![0; 188 * 6];
-        stream.iter_mut().step_by(188).for_each(|byte| *byte = 0x47);
         for (head, kind, mime) in [
             (&b"\0\0\0\x18ftypisom"[..], Video, "video/mp4"),
+            (b"\0\0\0\x18ftyp", Video, "video/mp4"),
             (b"\0\0\0\x18ftypM4A ", Audio, "audio/mp4"),
             (b"\0\0\0\x18ftypqt  ", Video, "video/quicktime"),
             (b"\0\0\0\x18ftypavif", Image, "image/avif"),
+            (b"\0\0\0\x18ftypheix", Image, "image/heic"),
+            (b"\0\0\0\x18ftyp3gp5", Video, "video/3gpp"),
+            (b"\0\0\0\x18ftyp3g2a", Video, "video/3gpp2"),
+            (b"\0\0\x10\0moov", Video, "video/quicktime"),
+            (b"\0\0\0\x08wide", Video, "video/quicktime"),
+            (b"\x1A\x45\xDF\xA3\x93\x42\x82\x84webm", Video, "video/webm"),
+            (b"\x1A\x45\xDF\xA3\x93\x42\x82\x88matroska", Video, "video/x-matroska"),
             (b"RIFF\0\0\0\0AVI ", Video, "video/x-msvideo"),
             (b"RIFF\0\0\0\0WAVE", Audio, "audio/wav"),
+            (b"RF64\0\0\0\0WAVE", Audio, "audio/wav"),
             (b"RIFF\0\0\0\0WEBP", Image, "image/webp"),
+            (b"FORM\0\0\0\0AIFF", Audio, "audio/aiff"),
+            (b"FORM\0\0\0\0AIFC", Audio, "audio/aiff"),
+            (b"OggS\0\x02\x80theora", Video, "video/ogg"),
+            (b"OggS\0\x02\x01vorbis", Audio, "audio/ogg"),
+            (b"fLaC", Audio, "audio/flac"),
+            (b"FLV\x01", Video, "video/x-flv"),
+            (b"\x30\x26\xB2\x75\x8E\x66\xCF\x11", Video, "video/x-ms-asf"),
+            (b"\x06\x0E\x2B\x34\x02\x05\x01\x01", Video, "application/mxf"),
+            (b"\0\0\x01\xBA", Video, "video/mpeg"),
+            (b"\0\0\x01\xB3", Video, "video/mpeg"),
+            (b".RMF", Video, "application/vnd.rn-realmedia"),
+            (b"DKIF", Video, "video/x-ivf"),
+            (b"YUV4MPEG2 W16", Video, "video/x-yuv4mpeg"),
+            (b"riff\x2E\x91\xCF\x11", Audio, "audio/x-w64"),
+            (b".snd", Audio, "audio/basic"),
+            (b"TTA1", Audio, "audio/x-tta"),
+            (b"nut/multimedia container", Video, "video/x-nut"),
+            (b"caff", Audio, "audio/x-caf"),
+            (b"#!AMR\n", Audio, "audio/amr"),
+            (b"wvpk", Audio, "audio/x-wavpack"),
+            (b"MAC ", Audio, "audio/x-ape"),
+            (b"ID3\x04", Audio, "audio/mpeg"),
+            (b"\xFF\xD8\xFF\xE0", Image, "image/jpeg"),
             (b"\x89PNG\r\n\x1a\n", Image, "image/png"),
-            (&stream, Video, "video/mp2t"),
+            (b"GIF87a", Image, "image/gif"),
+            (b"GIF89a", Image, "image/gif"),
+            (b"II*\0", Image, "image/tiff"),
+            (b"MM\0*", Image, "image/tiff"),
+            (b"BM\x36\x10\0\0\0\0\0\0", Image, "image/bmp"),
+            (b"\x0B\x77\x00\x00", Audio, "audio/ac3"),
         ] {
-            assert_eq!(sniff(head), Sniffed::Media { kind, mime });
+            assert_eq!(sniff(head), media(kind, mime), "{head:?}");
         }
-        let mut mp3 = vec![0; 417 * 2];
-        for start in [0, 417] {
-            mp3[start..start + 4].copy_from_slice(&[0xFF, 0xFB, 0x90, 0x00]);
+        // Half a signature is none.
+        for head in [
+            &b"RIFF\0\0\0\0CDXA"[..],
+            b"FORM\0\0\0\0ILBM",
+            b"XXXX\0\0\0\0WAVE",
+            b"XXXX\0\0\0\0AVI ",
+            b"XXXX\0\0\0\0WEBP",
+            b"XXXX\0\0\0\0AIFF",
+        ] {
+            assert!(!matches!(sniff(head), Sniffed::Media { .. }), "{head:?}");
         }
-        assert_eq!(sniff(&mp3), Sniffed::Media { kind: Audio, mime: "audio/mpeg" });
-        mp3[417] = 0;
-        assert_eq!(sniff(&mp3), Sniffed::Unknown);
+        assert_eq!(sniff(b"BM, said the man"), Sniffed::Other { mime: "text/plain".to_owned() });
+    }
+
+    #[test]
+    fn a_transport_stream_has_its_sync_bytes() {
+        // `at` bytes before the first, one every `step`.
+        let stream = |at: usize, step: usize, len: usize| {
+            let mut bytes = vec![0; len];
+            bytes.iter_mut().skip(at).step_by(step).for_each(|byte| *byte = 0x47);
+            bytes
+        };
+        let found = media(Video, "video/mp2t");
+        for (at, step) in [(0, 188), (4, 192)] {
+            for packets in [1, 3, 5, 6] {
+                assert_eq!(sniff(&stream(at, step, at + step * packets)), found, "{at} {step} {packets}");
+            }
+            for broken in 0..5 {
+                let mut bytes = stream(at, step, at + step * 6);
+                bytes[at + broken * step] = 0;
+                assert_eq!(sniff(&bytes), Sniffed::Unknown, "{at} {step} {broken}");
+            }
+            assert_eq!(sniff(&stream(at, step, at + step - 1)), Sniffed::Unknown);
+        }
+    }
+
+    /// Two frames with these headers, the second where the first says.
+    fn frames(header: &[u8], len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len * 2];
+        for start in [0, len] {
+            bytes[start..start + header.len()].copy_from_slice(header);
+        }
+        bytes
+    }
+
+    #[test]
+    fn elementary_streams_agree_with_themselves() {
+        let (mp3, aac) = (media(Audio, "audio/mpeg"), media(Audio, "audio/aac"));
+        // MPEG-1 layer 3: 128 kbit/s at 44.1 kHz, padded, 320 at 48, 32 at 32; MPEG-2 at 24 kHz; MPEG-2.5 at 8.
+        for (header, len) in [
+            ([0xFF, 0xFB, 0x90, 0x00], 417),
+            ([0xFF, 0xFB, 0x92, 0x00], 418),
+            ([0xFF, 0xFB, 0xE4, 0x00], 960),
+            ([0xFF, 0xFA, 0x18, 0x00], 144),
+            ([0xFF, 0xF3, 0x84, 0x00], 192),
+            ([0xFF, 0xE3, 0x18, 0x00], 72),
+        ] {
+            assert_eq!(sniff(&frames(&header, len)), mp3, "{header:x?}");
+            assert_eq!(sniff(&frames(&header, len + 1)), Sniffed::Unknown, "{header:x?}");
+            assert_eq!(sniff(&frames(&header, len - 1)), Sniffed::Unknown, "{header:x?}");
+        }
+        // A reserved version, another layer, no rate, a rate that is forbidden, a reserved frequency.
+        for header in [
+            [0xFF, 0xEB, 0x90, 0x00],
+            [0xFF, 0xFD, 0x90, 0x00],
+            [0xFF, 0xFB, 0x00, 0x00],
+            [0xFF, 0xFB, 0xF0, 0x00],
+            [0xFF, 0xFB, 0x9C, 0x00],
+            [0xFF, 0xDB, 0x90, 0x00],
+        ] {
+            assert_eq!(sniff(&frames(&header, 417)), Sniffed::Unknown, "{header:x?}");
+        }
+        for len in [7, 8, 255, 256, 2048, 0x1FFF] {
+            let bits = [(len >> 11) as u8 & 3, (len >> 3) as u8, (len as u8 & 7) << 5];
+            let header = [0xFF, 0xF1, 0x50, bits[0] | 0x80, bits[1], bits[2] | 0x1F, 0xFC];
+            assert_eq!(sniff(&frames(&header, len)), aac, "{len}");
+        }
+        // Its header is longer than that; no sync; a layer.
+        assert_eq!(sniff(&[0xFF, 0xF1, 0x50, 0x80, 0x00, 0xDF].repeat(3)), Sniffed::Unknown);
+        for start in [[0xFE, 0xF1], [0xFF, 0xE1], [0xFF, 0xF3]] {
+            let header = [start[0], start[1], 0x50, 0x80, 0x02, 0x1F, 0xFC];
+            assert_eq!(sniff(&frames(&header, 16)), Sniffed::Unknown, "{start:x?}");
+        }
     }
 }

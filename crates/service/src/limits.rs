@@ -415,4 +415,46 @@ mod tests {
             assert!(written(always, json!(0)).is_err(), "{always}");
         }
     }
+
+    /// What the numbers of the contract say of a file of this kind, by the name of the fault.
+    fn judged(kind: MediaKind, upright: Option<(u32, u32)>, duration: Option<f64>) -> Option<&'static str> {
+        let (mime, format) = match kind {
+            MediaKind::Video => ("video/mp4", "MP4"),
+            MediaKind::Audio => ("audio/wav", "wav"),
+            MediaKind::Image => ("image/png", "png"),
+        };
+        let upright = upright.map(|(width, height)| Resolution { width, height });
+        let facts = Judged { kind, mime, format, upright, duration };
+        let limits = Limits::of(LimitsProfile::Twelvelabs);
+        limits.check(facts, Method::Direct, 1).err().map(|fault| fault.name())
+    }
+
+    #[test]
+    fn a_bound_holds_to_the_pixel() {
+        let video = |width, height| judged(MediaKind::Video, Some((width, height)), Some(10.0));
+        assert_eq!([video(360, 360), video(360, 640), video(864, 360), video(5184, 2160)], [None; 4]);
+        assert_eq!([video(2160, 5184), video(2160, 2160)], [None; 2]);
+        assert_eq!([video(359, 360), video(640, 359)], [Some("VideoResolutionTooLow"); 2]);
+        assert_eq!([video(5185, 2161), video(5185, 2160)], [Some("VideoResolutionTooHigh"); 2]);
+        assert_eq!([video(2161, 2161), video(2161, 5184)], [Some("VideoResolutionTooHigh"); 2]);
+        assert_eq!([video(865, 360), video(360, 865)], [Some("VideoResolutionInvalidAspectRatio"); 2]);
+        assert_eq!(judged(MediaKind::Video, None, Some(10.0)), Some("VideoFileBroken"));
+
+        let image = |width, height| judged(MediaKind::Image, Some((width, height)), None);
+        assert_eq!([image(128, 128), image(128, 60_000), image(60_000, 128)], [None; 3]);
+        assert_eq!([image(127, 128), image(60_000, 127)], [Some("ImageDimensions"); 2]);
+        assert_eq!(judged(MediaKind::Image, None, None), Some("ImageInvalid"));
+    }
+
+    #[test]
+    fn a_bound_holds_to_the_millisecond() {
+        let of = |kind, seconds| judged(kind, Some((640, 360)), seconds);
+        for kind in [MediaKind::Video, MediaKind::Audio] {
+            assert_eq!([of(kind, None), of(kind, Some(4.0)), of(kind, Some(14_400.0))], [None; 3]);
+        }
+        assert_eq!(of(MediaKind::Video, Some(3.999)), Some("VideoDurationTooShort"));
+        assert_eq!(of(MediaKind::Video, Some(14_400.001)), Some("VideoDurationTooLong"));
+        assert_eq!(of(MediaKind::Audio, Some(3.999)), Some("AudioDurationTooShort"));
+        assert_eq!(of(MediaKind::Audio, Some(14_400.001)), Some("AudioDurationTooLong"));
+    }
 }
