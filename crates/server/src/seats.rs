@@ -239,7 +239,11 @@ mod tests {
         let (crowd, other) = (fill(CROWD), fill(OTHER));
         assert_eq!((crowd.len(), other.len()), (5, 2));
         drop(crowd);
-        assert_eq!((fill(OTHER).len(), fill(CROWD).len()), (3, 2));
+        let (others, crowd) = (fill(OTHER), fill(CROWD));
+        assert_eq!((others.len(), crowd.len()), (3, 2));
+        // Nothing is kept of who left.
+        drop((other, others, crowd));
+        assert_eq!(seats.locked(|inner| (inner.taken.len(), inner.of_address.len())), (0, 0));
     }
 
     #[test]

@@ -73,6 +73,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_scope_has_a_name() {
+        for scope in [MediaScope::Hls, MediaScope::Thumbnail, MediaScope::Storyboard, MediaScope::Original] {
+            assert_eq!(MediaScope::parse(scope.as_str()), Some(scope));
+        }
+        assert_eq!(MediaScope::parse("HLS"), None);
+    }
+
+    #[test]
     fn a_token_opens_what_it_was_made_for_and_nothing_else() {
         let ids = IdMaker::default();
         let (asset, other): (AssetId, AssetId) = (ids.next(1, [1; 4]), ids.next(2, [2; 4]));

@@ -78,6 +78,11 @@ mod tests {
     }
 
     #[test]
+    fn a_signer_shows_nothing_of_its_key() {
+        assert_eq!(format!("{:?}", Signer::new("secret")), "Signer { .. }");
+    }
+
+    #[test]
     fn a_token_has_an_end_to_the_second() {
         let signer = Signer::new("secret");
         let (some, never) = (signer.token("hls/a", 100), signer.token("hls/a", 0));

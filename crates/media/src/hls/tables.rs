@@ -318,12 +318,98 @@ mod tests {
             })
         };
         assert_eq!(uniform(5, 1000, 0).unwrap().len(), 1000);
-        assert_eq!(uniform(0, 1, 0), Err(Reason::BadTables(Cow::Borrowed("sizes that end early"))));
-        assert_eq!(uniform(5, u32::MAX, 0), Err(Reason::BadTables(Cow::Borrowed("samples that overlap"))));
+        assert_eq!(uniform(0, 1, 0), bad("sizes that end early"));
+        assert_eq!(uniform(5, u32::MAX, 0), bad("samples that overlap"));
+        assert_eq!(uniform(5, 10, 9_951), bad("a sample behind the file's end"));
+        assert_eq!(read(|_| {}), bad("no sizes"));
+    }
+
+    fn bad<T>(what: &'static str) -> Result<T, Reason> {
+        Err(Reason::BadTables(Cow::Borrowed(what)))
+    }
+
+    #[test]
+    fn a_bound_is_where_it_is_said() {
+        let sample = Sample { offset: 0, dts: 0, size: 1, duration: 1, cts: 0, sync: true };
+        let push = |sample| Budget::new(100).push(&mut Vec::new(), sample);
+        let at = |offset, size| push(Sample { offset, size, ..sample });
+        assert_eq!([at(0, 100), at(99, 1)], [Ok(()), Ok(())]);
+        let behind = || bad("a sample behind the file's end");
+        assert_eq!([at(100, 1), at(1, 100), at(u64::MAX, 1)], [behind(), behind(), behind()]);
+        assert_eq!([at(0, 101), at(0, 0)], [bad("samples that overlap"), bad("an empty sample")]);
+
+        let out = || bad("a time out of bounds");
+        let decoded = |dts| push(Sample { dts, ..sample });
+        assert_eq!([decoded(0), decoded((1 << 60) - 1)], [Ok(()), Ok(())]);
+        assert_eq!([decoded(-1), decoded(1 << 60)], [out(), out()]);
+        let shown = |cts| push(Sample { cts, ..sample });
+        assert_eq!([shown(1 << 30), shown(-(1 << 30))], [Ok(()), Ok(())]);
+        assert_eq!([shown((1 << 30) + 1), shown(-(1 << 30) - 1), shown(i32::MIN)], [out(), out(), out()]);
+    }
+
+    #[test]
+    fn what_is_left_is_for_all() {
+        let sample = Sample { offset: 0, dts: 0, size: 60, duration: 1, cts: 0, sync: true };
+        let (mut budget, mut samples) = (Budget::new(100), Vec::new());
+        budget.push(&mut samples, sample).unwrap();
+        budget.push(&mut samples, Sample { size: 40, ..sample }).unwrap();
+        assert_eq!(budget.push(&mut samples, Sample { size: 1, ..sample }), bad("samples that overlap"));
+        assert_eq!(samples.len(), 2);
+        let mut budget = Budget { samples: 1, ..Budget::new(100) };
+        budget.push(&mut samples, Sample { size: 1, ..sample }).unwrap();
         assert_eq!(
-            uniform(5, 10, 9_951),
-            Err(Reason::BadTables(Cow::Borrowed("a sample behind the file's end")))
+            budget.push(&mut samples, Sample { size: 1, ..sample }),
+            bad("more samples than are allowed")
         );
-        assert_eq!(read(|_| {}), Err(Reason::BadTables(Cow::Borrowed("no sizes"))));
+    }
+
+    #[test]
+    fn a_sample_is_shown_later_than_it_is_decoded() {
+        let sample = Sample { offset: 0, dts: 100, size: 1, duration: 20, cts: -3, sync: true };
+        assert_eq!((sample.pts(), sample.end()), (97, 117));
+    }
+
+    #[test]
+    fn sizes_have_as_many_bits_as_they_say() {
+        let sizes = |bits, packed: &[u32]| {
+            let found = read(|out| {
+                table(out, b"stz2", &[&[bits, 3], packed].concat());
+                table(out, b"stco", &[1, 0]);
+                table(out, b"stsc", &[1, 1, 9, 1]);
+                table(out, b"stts", &[1, 9, 1]);
+            });
+            found.map(|samples| samples.iter().map(|sample| sample.size).collect::<Vec<_>>())
+        };
+        assert_eq!(sizes(4, &[0x1230_0000]), Ok(vec![1, 2, 3]));
+        assert_eq!(sizes(8, &[0x1122_3300]), Ok(vec![0x11, 0x22, 0x33]));
+        assert_eq!(sizes(16, &[0x0111_0222, 0x0333_0000]), Ok(vec![0x111, 0x222, 0x333]));
+        assert_eq!(sizes(8, &[]), bad("sizes that end early"));
+        assert_eq!(sizes(5, &[0x1122_3300]), bad("sizes that end early"));
+    }
+
+    #[test]
+    fn tables_that_say_more_than_they_hold() {
+        let of = |places: &[u32], chunks: &[u32], times: &[u32], shifts: &[u32]| {
+            read(|out| {
+                table(out, b"stsz", &[7, 3]);
+                table(out, b"stco", places);
+                table(out, b"stsc", chunks);
+                table(out, b"stts", times);
+                table(out, b"ctts", shifts);
+            })
+        };
+        let found = of(&[1, 0], &[1, 1, 3, 1], &[1, 3, 5], &[0]).unwrap();
+        assert_eq!(
+            found.iter().map(|sample| (sample.offset, sample.cts)).collect::<Vec<_>>(),
+            [(0, 0), (7, 0), (14, 0)]
+        );
+        assert_eq!(of(&[9, 0], &[1, 1, 2, 1], &[1, 3, 5], &[0]), bad("fewer places than samples"));
+        assert_eq!(of(&[1, 0], &[9, 2, 3, 1], &[1, 3, 5], &[0]).map(|samples| samples.len()), Ok(3));
+        assert_eq!(of(&[1, 0], &[9], &[1, 3, 5], &[0]), bad("no chunks"));
+        assert_eq!(of(&[1, 0], &[1, 1, 3, 1], &[9, 2, 5], &[0]), bad("times that end early"));
+        assert_eq!(
+            of(&[1, 0], &[1, 1, 3, 1], &[1, 3, 5], &[9, 2, 5]),
+            bad("composition times that end early")
+        );
     }
 }
