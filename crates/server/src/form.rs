@@ -116,7 +116,7 @@ where
     /// How many bytes at the end of the buffer may be the beginning of a delimiter.
     fn delimiter_begun(&self) -> usize {
         let needle = self.delimiter.needle();
-        let longest = (needle.len() - 1).min(self.buffer.len());
+        let longest = needle.len().min(self.buffer.len());
         let tail = &self.buffer[self.buffer.len() - longest..];
         memchr::memchr_iter(b'\r', tail)
             .map(|at| &tail[at..])
@@ -208,6 +208,7 @@ where
 
 #[cfg(test)]
 mod tests {
+    use futures_util::stream;
     use proptest::prelude::*;
 
     use super::*;
@@ -231,6 +232,7 @@ mod tests {
     /// What bounds a form lets as much through as it says, and no more.
     #[test]
     fn bounds_hold_to_the_byte() {
+        assert_eq!((MAX_PARTS, MAX_HEADERS, MAX_AROUND), (100, 16_384, 65_536));
         let taken = |body: &[u8]| run(read(body, "b", &[body.len(), 1])).is_ok();
         let part = |name: &str| (name.to_owned(), None, Vec::new());
         let parts = |count| encode(&vec![part("a"); count], "b");
@@ -238,7 +240,7 @@ mod tests {
 
         // A line's end of ours begins the body.
         let before = |count: usize| [vec![b'x'; count - 2], b"\r\n".to_vec(), parts(1)].concat();
-        assert!(taken(&before(MAX_AROUND - 1)) && !taken(&before(MAX_AROUND + 1)));
+        assert!(taken(&before(MAX_AROUND)) && !taken(&before(MAX_AROUND + 1)));
 
         // Two hyphens of the last delimiter and its line's end count.
         let behind = |count: usize| [parts(1), vec![b'x'; count - 4]].concat();
@@ -253,9 +255,25 @@ mod tests {
         assert!(taken(&headed(MAX_HEADERS)) && !taken(&headed(MAX_HEADERS + 1)));
         let trickles = |body: &[u8]| run(read(body, "b", &[1000])).is_ok();
         assert!(!trickles(&headed(MAX_HEADERS * 2)));
+        // As soon as they are too long, whether or not they end.
+        let endless = run(read(&headed(MAX_HEADERS * 2)[..MAX_HEADERS + 2000], "b", &[1000]));
+        assert!(matches!(endless, Err(FormError::Malformed("a part's headers are too long"))), "{endless:?}");
 
         let padded = |count: usize| [b"--b", " ".repeat(count).as_bytes(), &parts(1)[3..]].concat();
         assert!(taken(&padded(MAX_HEADERS)) && !taken(&padded(MAX_HEADERS + 1)));
+    }
+
+    /// Memory is constant: what cannot be a delimiter's beginning is not waited with.
+    #[test]
+    fn bytes_are_handed_on_as_they_came() {
+        let body = encode(&vec![("a".to_owned(), None, vec![b'x'; 1000])], "b");
+        let begun = stream::iter([Ok(Bytes::from(body[..500].to_vec())), Err("gone")]);
+        let mut form = Form::new(begun, "b");
+        run(async {
+            form.next_part().await.unwrap().unwrap();
+            assert!(form.chunk().await.unwrap().is_some_and(|bytes| bytes.iter().all(|byte| *byte == b'x')));
+            assert!(matches!(form.chunk().await, Err(FormError::Body(_))));
+        });
     }
 
     #[test]

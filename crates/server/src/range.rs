@@ -25,8 +25,7 @@ pub(crate) fn parse(header: &str, size: u64) -> Wanted {
     }
     let (first, last) = match (number(first), number(last)) {
         (Some(Some(first)), Some(last)) => (first, last.unwrap_or(u64::MAX)),
-        // The last so many bytes.
-        (Some(None), Some(Some(0))) => return Wanted::Outside,
+        // The last so many bytes; the last 0 begin behind the end.
         (Some(None), Some(Some(suffix))) => (size.saturating_sub(suffix), u64::MAX),
         _ => return Wanted::Whole,
     };

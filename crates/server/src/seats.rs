@@ -206,6 +206,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn nobody_makes_room_before_it_runs_short() {
+        let seats = Seats::new(160, Some(160));
+        let taken = sit(&seats, OTHER, 149).await;
+        tokio::time::sleep(SETTLED).await;
+        seats.wait().await;
+        assert!(!taken.iter().any(|seat| seat.leave.is_cancelled()));
+        let _last = seats.take(OTHER);
+        seats.wait().await;
+        assert_eq!(taken.iter().filter(|seat| seat.leave.is_cancelled()).count(), BATCH);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_answer_on_its_way_is_not_cut() {
         let seats = Seats::new(1, None);
         let seat = sit(&seats, OTHER, 1).await.remove(0);
@@ -221,8 +233,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_address_has_no_more_than_its_share() {
         let seats = Seats::new(10, Some(4));
-        let crowd = sit(&seats, CROWD, 4).await;
+        let mut crowd = sit(&seats, CROWD, 4).await;
         assert!(seats.take(CROWD).is_none());
+        // One leaves, one comes.
+        drop(crowd.pop());
+        crowd.extend(seats.take(CROWD));
+        assert!(crowd.len() == 4 && seats.take(CROWD).is_none());
         let _other = sit(&seats, OTHER, 4).await;
         tokio::time::sleep(SETTLED).await;
         // Refused once more, but those who do nothing leave.

@@ -166,6 +166,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_those_that_hold_as_much_who_came_first_is_next() {
+        let room = Room::new(1, 1);
+        let held = room.share("a", 1).await.unwrap();
+        let (first, second) = (asks(&room, "b", 1).await, asks(&room, "c", 1).await);
+        drop(held);
+        let first = first.await.unwrap();
+        assert!(!second.is_finished());
+        drop(first);
+        second.await.unwrap();
+    }
+
+    #[tokio::test]
     async fn who_gives_up_takes_nothing() {
         let room = Room::new(10, 10);
         let held = room.share("a", 10).await.unwrap();
