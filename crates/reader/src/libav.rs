@@ -648,8 +648,15 @@ impl Packet {
         Ratio::of(track.stream().time_base).seconds(self.packet().dts)
     }
 
+    /// How long it is shown. libav counts what Ogg trims off a last packet in 32 bits without a sign: one that is trimmed by more
+    /// than it has is shown for less than nothing, not for a day.
     pub(crate) fn seconds(&self, track: &Track<'_>) -> Option<f64> {
-        Ratio::of(track.stream().time_base).seconds(self.packet().duration)
+        let ticks = self.packet().duration;
+        let signed = match u32::try_from(ticks) {
+            Ok(ticks) if track.kind() == Kind::Audio => i64::from(ticks.cast_signed()),
+            _ => ticks,
+        };
+        Ratio::of(track.stream().time_base).seconds(signed)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

@@ -77,3 +77,26 @@ async fn an_honest_long_file_keeps_its_length() {
     let seconds = prepared(&made("slides.mov", slides)).await.unwrap();
     assert!((14_990.0..15_010.0).contains(&seconds), "{seconds}");
 }
+
+/// The checksum of an Ogg page (RFC 3533, section 6), its own field counted as zeros.
+fn ogg_checksum(page: &[u8]) -> u32 {
+    page.iter().fold(0, |sum: u32, byte| {
+        (0..8).fold(sum ^ u32::from(*byte) << 24, |sum, _| sum << 1 ^ (sum >> 31) * 0x04C1_1DB7)
+    })
+}
+
+/// Some encoders end with a packet that is trimmed away whole: what libav says of it is a day or more.
+#[tokio::test]
+async fn a_last_packet_that_is_trimmed_away_lasts_no_day() {
+    let sound = "-f lavfi -i sine=duration=0.5:sample_rate=48000 -c:a libvorbis";
+    let mut bytes = fs::read(made("half-a-second.ogg", sound)).unwrap();
+    let last = bytes.windows(4).rposition(|at| at == b"OggS").unwrap();
+    // The samples up to its end, one packet fewer.
+    bytes[last + 6..last + 14].copy_from_slice(&23_168u64.to_le_bytes());
+    bytes[last + 22..last + 26].fill(0);
+    let sum = ogg_checksum(&bytes[last..]);
+    bytes[last + 22..last + 26].copy_from_slice(&sum.to_le_bytes());
+    let folder = tempfile::tempdir().unwrap();
+    let seconds = prepared(&of_bytes(folder.path(), "trimmed.ogg", &bytes)).await.unwrap();
+    assert!((0.4..0.6).contains(&seconds), "{seconds}");
+}
