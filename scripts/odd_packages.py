@@ -12,8 +12,7 @@ import tarfile
 import tempfile
 
 # Readers of media, and two browsers' worth of what once broke them.
-DEBIAN = ("exiv2 firefox-esr flac gdk-pixbuf giflib graphicsmagick libexif libgd2 libheif libpng1.6 libsndfile taglib tiff "
-          "vips").split()
+DEBIAN = "exiv2 firefox-esr flac gdk-pixbuf giflib graphicsmagick libexif libgd2 libheif libpng1.6 libsndfile taglib tiff vips".split()
 PYPI = "av filetype hachoir moviepy mutagen pillow_heif pymediainfo wand".split()
 KINDS = re.compile(
     r"\.(3g2|3gp|aac|ac3|aif[cf]?|aiff|amr|ani|ape|apng|asf|au|avi|avif|bmp|caf|cur|dff|dsf|dv|eps|exr|exv|flac|flv|gif|hei[cf]"
@@ -21,6 +20,8 @@ KINDS = re.compile(
     r"|png|psd|rm|s3m|snd|spx|svg|swf|tak|tga|tiff?|ts|tta|vob|voc|vtt|w64|wav|webm|webp|wm[av]|wv|xbm|xm|xmp|xpm|y4m)$"
     r"|/test/data/.*(poc|issue|crash|cve)", re.I)
 MOST = 30 << 20
+# Of a browser, only what it tests its decoders with.
+PLACES = {"firefox-esr": re.compile("/(dom/media|image/test)/")}
 
 
 def run(*command):
@@ -63,18 +64,19 @@ def of_pypi(package, to):
     return False
 
 
-def unpack(archive, folder, seen):
+def unpack(archive, folder, seen, places):
     folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(archive) as members:
         for member in members:
-            if not member.isfile() or member.size > MOST or not KINDS.search(member.name):
+            name = member.name
+            if not member.isfile() or member.size > MOST or not KINDS.search(name) or not places.search(name):
                 continue
             data = members.extractfile(member).read()
             digest = hashlib.sha256(data).hexdigest()
             if digest in seen:
                 continue
             seen.add(digest)
-            name = re.sub(r"[^A-Za-z0-9._-]", "_", pathlib.PurePath(member.name).name)
+            name = re.sub(r"[^A-Za-z0-9._-]", "_", pathlib.PurePath(name).name)
             path = folder / name
             if path.exists():
                 path = folder / f"{digest[:4]}-{name}"
@@ -96,7 +98,7 @@ def main():
         if not fetched:
             print(f"{package}: not to be had", flush=True)
             continue
-        unpack(archive, media / package, seen)
+        unpack(archive, media / package, seen, PLACES.get(package, re.compile("")))
         archive.unlink()
         print(f"{package}: {len(list((media / package).iterdir()))}", flush=True)
 

@@ -21,6 +21,8 @@ const FIRST_PACKETS: usize = 12;
 const PATIENT_PACKETS: usize = 1200;
 /// Seconds before its end at which a file is looked at.
 const TAIL_SECONDS: f64 = 5.0;
+/// What is missing less than that is not looked for.
+const NEAR_SECONDS: f64 = 0.5;
 /// Last packets of a track that are believed: earlier ones may have absurd times.
 const TAIL_PACKETS: usize = 200;
 /// Bytes of a text.
@@ -75,9 +77,12 @@ pub(crate) fn probe(input: Input, mime: Option<&str>) -> Result<Probe, Refused> 
     probe.end = match probe.seconds() {
         None => end(None),
         Some(seconds) if probe.must_be_seen_to_end() => {
-            let from = Some(probe.start() + seconds - TAIL_SECONDS).filter(|from| *from > 0.0);
-            // Where it cannot be entered there, it is read to its end.
-            end(from).or_else(|| from.and_then(|_| end(None)))
+            let told = probe.start() + seconds;
+            let from = Some(told - TAIL_SECONDS).filter(|from| *from > 0.0);
+            // Where it cannot be entered there, or seems to lack something, it is read to its end.
+            let tail = end(from);
+            let is_enough = from.is_none() || tail.is_some_and(|end| told - end <= NEAR_SECONDS);
+            if is_enough { tail } else { end(None) }
         }
         Some(_) => None,
     };
@@ -130,6 +135,7 @@ fn ends(file: &mut libav::Input, from: Option<f64>, untimed: bool) -> Timings {
         return timings;
     }
     let mut last: BTreeMap<u32, VecDeque<f64>> = BTreeMap::new();
+    let mut before: BTreeMap<u32, f64> = BTreeMap::new();
     while file.read(&mut packet).unwrap_or(false) {
         let Some(track) = file.track(packet.track()) else { continue };
         let (shown, decoded) = (packet.shown(&track), packet.decoded(&track));
@@ -138,8 +144,11 @@ fn ends(file: &mut libav::Input, from: Option<f64>, untimed: bool) -> Timings {
         }
         // A promise is held to what is shown, a measure takes what there is.
         if let Some(time) = shown.or(decoded.filter(|_| untimed)) {
+            let lasts = packet.seconds(&track).filter(|seconds| *seconds != 0.0);
+            // Some do not say how long they last, Monkey's Audio for seconds: as long as the one before, a promise believes.
+            let since = before.insert(packet.track(), time).map_or(0.0, |before| (time - before).max(0.0));
             let ends = last.entry(packet.track()).or_default();
-            ends.push_back(time + packet.seconds(&track).unwrap_or(0.0));
+            ends.push_back(time + lasts.unwrap_or(if untimed { 0.0 } else { since }));
             if ends.len() > TAIL_PACKETS {
                 ends.pop_front();
             }
