@@ -8,7 +8,7 @@ run: ffmpeg web/dist/page/index.html
 	@scripts/run.sh
 
 # What CI runs.
-test: lint unit conformance chaos-some playback page power-loss-some
+test: lint unit conformance chaos-some playback page power-loss-some fuzz-some
 
 lint: ffmpeg web/dist/page/index.html
 	cargo fmt --all --check
@@ -90,11 +90,18 @@ ffmpeg:
 # Each target for a minute, or as long as SECONDS says, with what lies in its corpus; what is found lies in fuzz/artifacts.
 SECONDS = 60
 TARGETS = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
-fuzz: ffmpeg web/dist/page/index.html
-	@scripts/install.sh c++=g++
-	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+fuzz: ffmpeg web/dist/page/index.html fuzzer
 	@for target in $(TARGETS); do mkdir -p fuzz/found/$$target; \
 		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target fuzz/found/$$target fuzz/corpus/$$target -- -max_total_time=$(SECONDS) -rss_limit_mb=2048 || exit 1; done
+
+fuzzer:
+	@scripts/install.sh c++=g++
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+
+# The same, two at a time, built in a hurry: without a sanitizer, most of it not optimized.
+fuzz-some: ffmpeg web/dist/page/index.html fuzzer
+	RUSTC_BOOTSTRAP=1 cargo fuzz build --dev -s none
+	@printf '%s\n' $(TARGETS) | SECONDS_EACH=$(SECONDS) xargs -P 2 -n 1 scripts/fuzz-some.sh
 
 # Licences, sources and bans of what we link.
 deny:
@@ -133,7 +140,7 @@ mutants: ffmpeg web/dist/page/index.html
 	-$(MUTANTS) -o target/mutants/service $(patsubst %,-f crates/service/src/%.rs,room filename media_urls signer rate limits) -- -p reelhouse-service
 	-$(MUTANTS) -o target/mutants/store $(patsubst %,-f crates/store/src/%.rs,accounts blobs) -- -p reelhouse-store --lib
 	-$(MUTANTS) -o target/mutants/media $(patsubst %,-f crates/media/src/%.rs,sniff process/message hls/tables) -- -p reelhouse-media --lib
-.PHONY: fuzz deny odd-files bench-hostile guards mutants
+.PHONY: fuzz fuzz-some fuzzer deny odd-files bench-hostile guards mutants
 
 # What power loss may leave of a recorded run, opened by the server, state by state; beside the peers.
 power-loss: build bench-peers

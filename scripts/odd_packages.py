@@ -13,7 +13,7 @@ import tempfile
 
 # Readers of media, and two browsers' worth of what once broke them.
 DEBIAN = "exiv2 firefox-esr flac gdk-pixbuf giflib graphicsmagick libexif libgd2 libheif libpng1.6 libsndfile taglib tiff vips".split()
-PYPI = "av filetype hachoir moviepy mutagen pillow_heif pymediainfo wand".split()
+PYPI = "filetype hachoir moviepy mutagen pillow_heif pymediainfo wand".split()
 KINDS = re.compile(
     r"\.(3g2|3gp|aac|ac3|aif[cf]?|aiff|amr|ani|ape|apng|asf|au|avi|avif|bmp|caf|cur|dff|dsf|dv|eps|exr|exv|flac|flv|gif|hei[cf]"
     r"|icns|ico|it|ivf|jp2|jpe?g|jxl|m2ts|m3u8|m4[abpsv]|mid|mkv|mod|mov|mp[234cg]|mpeg|mts|mxf|nut|og[agv]|oma|opus|p[bgnp]m|pcx"

@@ -256,6 +256,7 @@ mod tests {
 
     #[test]
     fn signatures() {
+        assert_eq!(SNIFF_LEN, 65_536);
         for (head, kind, mime) in [
             (&b"\0\0\0\x18ftypisom"[..], Video, "video/mp4"),
             (b"\0\0\0\x18ftyp", Video, "video/mp4"),

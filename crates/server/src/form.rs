@@ -253,6 +253,8 @@ mod tests {
             format!("--b\r\n{known}{more}\r\n\r\n\r\n--b--\r\n").into_bytes()
         };
         assert!(taken(&headed(MAX_HEADERS)) && !taken(&headed(MAX_HEADERS + 1)));
+        // Its end comes with the next chunk.
+        assert!(run(read(&headed(MAX_HEADERS), "b", &[b"--b\r\n".len() + MAX_HEADERS, 100])).is_ok());
         let trickles = |body: &[u8]| run(read(body, "b", &[1000])).is_ok();
         assert!(!trickles(&headed(MAX_HEADERS * 2)));
         // As soon as they are too long, whether or not they end.

@@ -83,7 +83,7 @@ pub(super) fn samples(stbl: &[u8], budget: &mut Budget) -> Result<Vec<Sample>, R
     }
     let chunks = Chunks::read(stbl).ok_or(bad("no places"))?;
     let mut durations = Runs::read(child(stbl, b"stts").ok_or(bad("no times"))?).ok_or(bad("no times"))?;
-    let mut shifts = child(stbl, b"ctts").and_then(Runs::read).filter(|runs| runs.len() > 0);
+    let mut shifts = child(stbl, b"ctts").and_then(Runs::read).filter(|runs| !runs.is_empty());
     let mut syncs = child(stbl, b"stss").map(Syncs::new);
     let stsc = child(stbl, b"stsc").ok_or(bad("no chunks"))?;
     let stsc_entries = be32(stsc, 4).unwrap_or(0) as usize;
@@ -196,8 +196,8 @@ impl<'a> Runs<'a> {
         Some(Self { table: content.get(8..8 + entries * 8)?, left: 0, value: 0 })
     }
 
-    fn len(&self) -> usize {
-        self.table.len() / 8
+    fn is_empty(&self) -> bool {
+        self.table.is_empty()
     }
 
     fn next(&mut self) -> Option<u32> {
