@@ -109,10 +109,8 @@ fn brand(head: &[u8]) -> (MediaKind, &'static str) {
 
 /// Sync bytes where every packet must have one: five in a row, or as many as there are.
 fn transport_stream(head: &[u8], packet: usize, lead: usize) -> bool {
-    let syncs: Vec<u8> = head.iter().skip(lead).step_by(packet).take(5).copied().collect();
-    head.len() >= packet + lead
-        && syncs.iter().all(|byte| *byte == 0x47)
-        && (syncs.len() == 5 || head.len() < 5 * packet)
+    let mut syncs = head.iter().skip(lead).step_by(packet).take(5);
+    head.len() >= packet + lead && syncs.all(|byte| *byte == 0x47)
 }
 
 /// Streams without a header: two frames that agree on where the second begins.
@@ -166,7 +164,7 @@ fn adts_frame(bytes: &[u8]) -> Option<usize> {
 /// What kind of text it is, if it is text.
 fn text(head: &[u8]) -> Option<&'static str> {
     let utf16 = head.starts_with(&[0xFF, 0xFE]) || head.starts_with(&[0xFE, 0xFF]);
-    if utf16 && head.len() > 2 && head[2..].contains(&0) {
+    if utf16 && head[2..].contains(&0) {
         return Some("text/plain");
     }
     let valid = match std::str::from_utf8(head) {

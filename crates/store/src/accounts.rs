@@ -311,6 +311,41 @@ mod tests {
         <KeyRecord as HasNoEquals<_>>::holds();
     }
 
+    #[test]
+    fn a_key_shows_nothing_and_only_a_part_of_its_hash_is_compared_by_the_database() {
+        let key = ApiKey::new("a-key");
+        assert_eq!(format!("{key:?}"), "ApiKey(…)");
+        assert_eq!((key.hash().prefix().len(), key.hash().0.len()), (LOOKUP_DIGITS, 64));
+    }
+
+    #[tokio::test]
+    async fn what_is_said_of_keys_and_accounts_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), &Homes::default(), 0).await.unwrap();
+        store.add_key("b", &ApiKey::new("reads"), KeyOrigin::Created, true, 2).await.unwrap();
+        store.add_key("a", &ApiKey::new("writes"), KeyOrigin::Generated, false, 1).await.unwrap();
+        store.configure_key("a", Some(&ApiKey::new("is set")), 3).await.unwrap();
+        let keys = store.keys().await.unwrap();
+        let told: Vec<_> =
+            keys.iter().map(|key| (&*key.account, &*key.origin, key.read_only, key.created_at)).collect();
+        let expected =
+            [("a", "generated", false, 1), ("b", "created", true, 2), ("a", "configured", false, 3)];
+        assert_eq!(told, expected);
+        // What is configured no more opens nothing; the others stay.
+        store.configure_key("a", None, 4).await.unwrap();
+        assert_eq!(store.keys().await.unwrap().len(), 2);
+        assert!(!store.revoke_key("nobody").await.unwrap());
+
+        assert!(store.set_quota("a", Some(3), None).await.unwrap());
+        assert!(!store.set_quota("nobody", Some(3), None).await.unwrap());
+        let account = store.account("a").await.unwrap().unwrap();
+        assert_eq!((account.quota_assets, account.quota_bytes), (Some(3), None));
+        assert_eq!((account.asset_count, account.asset_bytes), (0, 0));
+        assert_eq!(store.account("nobody").await.unwrap(), None);
+        let names: Vec<_> = store.accounts().await.unwrap().into_iter().map(|account| account.name).collect();
+        assert_eq!(names, ["a", "b"]);
+    }
+
     /// What the database compares is a part of a hash: of two rows that have it in common, the rest of the hash tells.
     #[tokio::test]
     async fn a_key_is_told_by_its_whole_hash() {

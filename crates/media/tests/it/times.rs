@@ -81,7 +81,7 @@ async fn an_honest_long_file_keeps_its_length() {
 /// The checksum of an Ogg page (RFC 3533, section 6), its own field counted as zeros.
 fn ogg_checksum(page: &[u8]) -> u32 {
     page.iter().fold(0, |sum: u32, byte| {
-        (0..8).fold(sum ^ u32::from(*byte) << 24, |sum, _| sum << 1 ^ (sum >> 31) * 0x04C1_1DB7)
+        (0..8).fold(sum ^ (u32::from(*byte) << 24), |sum, _| (sum << 1) ^ ((sum >> 31) * 0x04C1_1DB7))
     })
 }
 
