@@ -522,3 +522,28 @@ pub(crate) async fn blocking<T: Send + 'static>(
         Err(stopped) => Err(Error::Io { what: "file work was cut short", source: io::Error::other(stopped) }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blob_lies_where_operators_are_told() {
+        let asset = AssetId::parse("6730aa000000000000000a7f").unwrap();
+        let original = BlobKey::Original(asset);
+        assert_eq!(original.path(), "originals/7f/6730aa000000000000000a7f");
+        let derived = BlobKey::Derived { asset, folder: "hls-1".to_owned(), file: "index".to_owned() };
+        assert_eq!(derived.path(), "derived/7f/6730aa000000000000000a7f/hls-1/index");
+        let aside: Vec<_> = aside("originals/7f/x").take(3).collect();
+        assert_eq!(
+            aside,
+            ["lost+found/originals/7f/x", "lost+found/originals/7f/x.1", "lost+found/originals/7f/x.2"]
+        );
+    }
+
+    #[test]
+    fn a_folder_is_what_is_not_said() {
+        assert_eq!(BlobStore::parse("", 1).unwrap(), BlobStore::Folder);
+        assert!(BlobStore::parse("ftp://somewhere/else", 1).is_err());
+    }
+}
