@@ -232,8 +232,7 @@ async fn send(server: &TestServer, n: usize, odd: &Odd) -> Result<Came, String> 
         }
         201 => {
             let path = format!("/v1.3/assets/{}", body["_id"].as_str().unwrap());
-            // A long one is encoded, beside three others.
-            let until = Instant::now() + IN_TIME * 20;
+            let until = Instant::now() + IN_TIME * 4;
             loop {
                 let asset = expect(200, server.get(&path).send().await.unwrap()).await;
                 let state = |what: &str| asset[what]["status"].as_str().map_or_else(none, str::to_owned);
