@@ -6,12 +6,13 @@ Each file once, below the name of its package. What is there already is not fetc
 import hashlib
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 
-# Readers of media, and two browsers' worth of what once broke them.
+# Readers of media, and a browser, with what once broke them.
 DEBIAN = "exiv2 firefox-esr flac gdk-pixbuf giflib graphicsmagick libexif libgd2 libheif libpng1.6 libsndfile taglib tiff vips".split()
 PYPI = "filetype hachoir moviepy mutagen pillow_heif pymediainfo wand".split()
 KINDS = re.compile(
@@ -98,7 +99,12 @@ def main():
         if not fetched:
             print(f"{package}: not to be had", flush=True)
             continue
-        unpack(archive, media / package, seen, PLACES.get(package, re.compile("")))
+        # Below its name only when it is whole: who was interrupted begins it again.
+        part = archives / f"{package}.part"
+        shutil.rmtree(part, ignore_errors=True)
+        unpack(archive, part, seen, PLACES.get(package, re.compile("")))
+        media.mkdir(exist_ok=True)
+        part.rename(media / package)
         archive.unlink()
         print(f"{package}: {len(list((media / package).iterdir()))}", flush=True)
 
