@@ -429,7 +429,7 @@ impl fmt::Debug for UploadFile {
 pub(crate) fn kind_of(path: &Path) -> MediaKind {
     const AUDIO: &[&str] = &["aac", "aif", "aiff", "flac", "m4a", "mp3", "oga", "ogg", "opus", "wav", "wma"];
     const IMAGE: &[&str] =
-        &["avif", "bmp", "gif", "heic", "heif", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
+        &["avif", "bmp", "gif", "heic", "heif", "jp2", "jpeg", "jpg", "jxl", "png", "tif", "tiff", "webp"];
     let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     match ending.as_str() {
         ending if AUDIO.contains(&ending) => MediaKind::Audio,

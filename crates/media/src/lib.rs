@@ -238,11 +238,11 @@ impl Media {
     async fn examine_now(&self, source: Source, sniffed: Sniffed) -> Result<Facts, Error> {
         match sniffed {
             Sniffed::Other { mime } => Err(Error::NotMedia { mime }),
-            Sniffed::Media { kind: MediaKind::Image, mime } if picture::decodes(mime) => {
-                picture::examine(&source, mime, &self.config, &self.image_memory).await
-            }
-            Sniffed::Media { kind: MediaKind::Image, .. } => {
-                probe::examine_image(&self.reader, &self.config, &source).await
+            Sniffed::Media { kind: MediaKind::Image, mime } => {
+                match picture::examine(&source, mime, &self.config, &self.image_memory).await? {
+                    Some(facts) => Ok(facts),
+                    None => probe::examine_image(&self.reader, &self.config, &source).await,
+                }
             }
             sniffed => probe::examine(&self.reader, &self.config, &source, &sniffed).await,
         }

@@ -1,4 +1,4 @@
-//! Images: decoded whole by safe Rust, within bounds on pixels and memory.
+//! Images: decoded whole by safe Rust, within bounds on pixels and memory. What only C decoders know is left to a child.
 
 use std::{
     fs::File,
@@ -9,20 +9,24 @@ use std::{
 
 use bytes::Bytes;
 use image::{
-    ColorType, ImageDecoder, ImageFormat, ImageResult, Limits,
+    ColorType, ImageDecoder, ImageError, ImageFormat, ImageResult, Limits,
     codecs::{gif::GifDecoder, jpeg::JpegDecoder, png::PngDecoder, webp::WebPDecoder},
 };
 use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{Config, Error, Facts, Source, jpeg, probe::broken};
+use crate::{Config, Error, Facts, Source, jpeg, probe::broken, process::CodedFormat};
 
 const JPEG: &str = "image/jpeg";
 const CUT_SHORT: &str = "it ends before its end marker";
 
-/// Whether images of this type are decoded here. The others (HEIC, AVIF) only have C decoders: they go to a child.
-pub(crate) fn decodes(mime: &str) -> bool {
-    format(mime).is_some()
+/// What a decoder says: nothing, where a child may know what it does not.
+pub(crate) fn known<T>(decoded: ImageResult<T>, mime: &str) -> Result<Option<T>, Error> {
+    match decoded {
+        Ok(decoded) => Ok(Some(decoded)),
+        Err(ImageError::Unsupported(_)) if CodedFormat::of(mime).is_some() => Ok(None),
+        Err(error) => Err(broken(MediaKind::Image, error.to_string())),
+    }
 }
 
 fn format(mime: &str) -> Option<(ImageFormat, &'static str)> {
@@ -61,19 +65,19 @@ impl Memory {
     }
 }
 
-/// Sees whether an image decodes.
+/// Sees whether an image decodes; `None` when it is for a child to see.
 pub(crate) async fn examine(
     source: &Source,
     mime: &'static str,
     config: &Config,
     memory: &Memory,
-) -> Result<Facts, Error> {
+) -> Result<Option<Facts>, Error> {
     let max_pixels = config.max_image_pixels;
     // Takes no longer than another thread takes to begin.
     if let (Source::Bytes(bytes), JPEG) = (source, mime)
         && let Ok(Some(examined)) = catch_unwind(|| examine_plain(bytes, mime, max_pixels))
     {
-        return examined;
+        return examined.map(Some);
     }
     let (source, memory) = (source.clone(), memory.clone());
     let decoded = tokio::task::spawn_blocking(move || decode(&source, mime, max_pixels, &memory)).await;
@@ -115,18 +119,23 @@ fn content(source: &Source, mime: &str) -> io::Result<Content> {
     })
 }
 
-/// Opens an image, on a thread that may block; waits for memory.
+/// Opens an image, on a thread that may block; waits for memory. `None` when it is for a child to open.
 pub(crate) fn open_bounded(
     source: &Source,
     mime: &str,
     max_pixels: u64,
     memory: &Memory,
-) -> Result<Opened, Error> {
+) -> Result<Option<Opened>, Error> {
     let content = content(source, mime)?;
     open_content(content, mime, max_pixels, memory)
 }
 
-fn open_content(content: Content, mime: &str, max_pixels: u64, memory: &Memory) -> Result<Opened, Error> {
+fn open_content(
+    content: Content,
+    mime: &str,
+    max_pixels: u64,
+    memory: &Memory,
+) -> Result<Option<Opened>, Error> {
     match content {
         Content::File(file) => {
             let size = file.metadata()?.len();
@@ -148,9 +157,9 @@ fn open_at(
     mime: &str,
     max_pixels: u64,
     memory: &Memory,
-) -> Result<Opened, Error> {
+) -> Result<Option<Opened>, Error> {
     let refused = |reason: String| broken(MediaKind::Image, reason);
-    let Some((format, _)) = format(mime) else { return Err(refused(format!("no decoder for {mime}"))) };
+    let Some((format, _)) = format(mime) else { return Ok(None) };
     let frames = match format {
         ImageFormat::Gif => gif_frames(&mut file)?,
         ImageFormat::Png => png_ends(&mut file)?.then_some(1),
@@ -162,14 +171,13 @@ fn open_at(
 
     let mut limits = Limits::default();
     limits.max_alloc = Some(memory.all);
-    let opened = open(file, format, limits).map_err(|error| refused(error.to_string()))?;
-    let (decoder, animated) = opened;
+    let Some((decoder, animated)) = known(open(file, format, limits), mime)? else { return Ok(None) };
     check_pixels(&*decoder, max_pixels)?;
     if decoder.total_bytes() > memory.all {
         return Err(refused(format!("it would take {} bytes", decoder.total_bytes())));
     }
     let taken = memory.take(decoder.total_bytes())?;
-    Ok(Opened { decoder, is_animated: animated || frames > 1, bytes: size, _taken: taken })
+    Ok(Some(Opened { decoder, is_animated: animated || frames > 1, bytes: size, _taken: taken }))
 }
 
 fn check_pixels(decoder: &(impl ImageDecoder + ?Sized), max_pixels: u64) -> Result<(), Error> {
@@ -181,21 +189,25 @@ fn check_pixels(decoder: &(impl ImageDecoder + ?Sized), max_pixels: u64) -> Resu
     Ok(())
 }
 
-fn decode(source: &Source, mime: &'static str, max_pixels: u64, memory: &Memory) -> Result<Facts, Error> {
+fn decode(
+    source: &Source,
+    mime: &'static str,
+    max_pixels: u64,
+    memory: &Memory,
+) -> Result<Option<Facts>, Error> {
     let content = content(source, mime)?;
     if let Content::Memory(bytes) = &content
         && mime == JPEG
         && let Some(examined) = examine_plain(bytes, mime, max_pixels)
     {
-        return examined;
+        return examined.map(Some);
     }
-    let opened = open_content(content, mime, max_pixels, memory)?;
+    let Some(opened) = open_content(content, mime, max_pixels, memory)? else { return Ok(None) };
     let Opened { mut decoder, is_animated, bytes, _taken } = opened;
     let facts = facts(&mut *decoder, mime, bytes, is_animated);
     let mut pixels = vec![0; usize::try_from(decoder.total_bytes()).unwrap_or_default()];
-    let read = decoder.read_image_boxed(&mut pixels);
-    read.map_err(|error| broken(MediaKind::Image, error.to_string()))?;
-    Ok(facts)
+    let read = known(decoder.read_image_boxed(&mut pixels), mime)?;
+    Ok(read.map(|()| facts))
 }
 
 fn facts(

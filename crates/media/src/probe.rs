@@ -58,14 +58,14 @@ pub(crate) async fn examine(
     }
 }
 
-/// A HEIC or AVIF: its tables are read, and every picture decodes.
+/// An image that safe Rust does not decode: its tables are read, and every picture decodes.
 pub(crate) async fn examine_image(reader: &Reader, config: &Config, source: &Source) -> Result<Facts, Error> {
     let file = source.open().await?;
     let request = Request::CodedImage(config.image_bounds());
     let asked = reader.ask::<CodedImage>(&file, request, config.probe_patience()).await;
     let (image, _) = asked.map_err(|failure| failure.of(MediaKind::Image))?;
-    let CodedImage { is_hevc, size, orientation, channels, bit_depth, has_alpha, is_animated, bytes } = image;
-    let (mime, name) = if is_hevc { ("image/heic", "HEIC") } else { ("image/avif", "AVIF") };
+    let CodedImage { format, size, orientation, channels, bit_depth, has_alpha, is_animated, bytes } = image;
+    let (mime, name) = (format.mime(), format.name());
     let Resolution { width, height } = size;
     let technical = TechnicalMetadata {
         file_size_bytes: Some(bytes),
@@ -77,7 +77,7 @@ pub(crate) async fn examine_image(reader: &Reader, config: &Config, source: &Sou
         image_color_space: channels.map(|channels| if channels < 3 { "Grayscale" } else { "RGB" }.to_owned()),
         image_bit_depth: bit_depth.map(u32::from),
         has_alpha: Some(has_alpha),
-        is_animated: Some(is_animated),
+        is_animated,
         ..TechnicalMetadata::default()
     };
     Ok(Facts {

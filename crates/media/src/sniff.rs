@@ -87,6 +87,8 @@ fn container(head: &[u8]) -> Option<(MediaKind, &'static str)> {
         _ if at(0, b"\x89PNG\r\n\x1a\n") => (Image, "image/png"),
         _ if at(0, b"GIF87a") || at(0, b"GIF89a") => (Image, "image/gif"),
         _ if at(0, b"II*\0") || at(0, b"MM\0*") => (Image, "image/tiff"),
+        _ if at(0, b"\0\0\0\x0CJXL \r\n\x87\n") || at(0, b"\xFF\x0A") => (Image, "image/jxl"),
+        _ if at(0, b"\0\0\0\x0CjP  \r\n\x87\n") || at(0, b"\xFF\x4F\xFF\x51") => (Image, "image/jp2"),
         _ if at(0, b"BM") && at(6, &[0, 0, 0, 0]) => (Image, "image/bmp"),
         _ if transport_stream(head, 188, 0) || transport_stream(head, 192, 4) => (Video, "video/mp2t"),
         _ => return None,
@@ -301,6 +303,10 @@ mod tests {
             (b"II*\0", Image, "image/tiff"),
             (b"MM\0*", Image, "image/tiff"),
             (b"BM\x36\x10\0\0\0\0\0\0", Image, "image/bmp"),
+            (b"\0\0\0\x0CJXL \r\n\x87\n", Image, "image/jxl"),
+            (b"\xFF\x0A", Image, "image/jxl"),
+            (b"\0\0\0\x0CjP  \r\n\x87\n", Image, "image/jp2"),
+            (b"\xFF\x4F\xFF\x51", Image, "image/jp2"),
             (b"\x0B\x77\x00\x00", Audio, "audio/ac3"),
         ] {
             assert_eq!(sniff(head), media(kind, mime), "{head:?}");

@@ -13,20 +13,21 @@ use crate::{
     probe::broken,
 };
 
-/// The first picture of an image file, on a thread that may block.
+/// The first picture of an image file, on a thread that may block; `None` when it is for a child to show.
 pub(crate) fn from_source(
     source: &Source,
     mime: &str,
     max_pixels: u64,
     memory: &Memory,
     within: Resolution,
-) -> Result<RgbImage, Error> {
+) -> Result<Option<RgbImage>, Error> {
     let refused = |reason: String| broken(MediaKind::Image, reason);
-    let mut opened = picture::open_bounded(source, mime, max_pixels, memory)?;
+    let opened = picture::open_bounded(source, mime, max_pixels, memory)?;
+    let Some(mut opened) = opened else { return Ok(None) };
     let orientation = opened.decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let profile = opened.decoder.icc_profile().ok().flatten();
-    let image = DynamicImage::from_decoder(opened.decoder).map_err(|error| refused(error.to_string()))?;
-    show(image, orientation, profile.as_deref(), within).map_err(refused)
+    let image = picture::known(DynamicImage::from_decoder(opened.decoder), mime)?;
+    image.map(|image| show(image, orientation, profile.as_deref(), within).map_err(refused)).transpose()
 }
 
 /// Makes a decoded image small and ready.

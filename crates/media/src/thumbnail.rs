@@ -6,7 +6,7 @@ use image::RgbImage;
 use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
 
 use crate::{
-    Error, Media, Sniffed, Source, picture,
+    Error, Media, Sniffed, Source,
     probe::broken,
     process::{BestFrame, Pixels, Request},
     reader::Failure,
@@ -54,15 +54,15 @@ impl Media {
 
     async fn image(&self, source: &Path, facts: &TechnicalMetadata) -> Result<RgbImage, Error> {
         let mime = facts.file_mime_type.clone().unwrap_or_default();
-        if !picture::decodes(&mime) {
-            let request = Request::CodedPicture(self.config.image_bounds(), WITHIN);
-            return self.picture(source, MediaKind::Image, request).await;
+        if let Some(image) = self.decoded(source.into(), mime).await? {
+            return Ok(image);
         }
-        self.decoded(source.into(), mime).await
+        let request = Request::CodedPicture(self.config.image_bounds(), WITHIN);
+        self.picture(source, MediaKind::Image, request).await
     }
 
-    /// Decoded by safe Rust.
-    async fn decoded(&self, source: Source, mime: String) -> Result<RgbImage, Error> {
+    /// Decoded by safe Rust, where it can.
+    async fn decoded(&self, source: Source, mime: String) -> Result<Option<RgbImage>, Error> {
         let (max_pixels, memory) = (self.config.max_image_pixels, self.image_memory.clone());
         blocking(MediaKind::Image, move || still::from_source(&source, &mime, max_pixels, &memory, WITHIN))
             .await
@@ -75,7 +75,7 @@ impl Media {
         let patience = self.config.picture_patience(MAX_COVER);
         let ((), bytes) = self.reader.ask(&file, request, patience).await.ok()?;
         let Sniffed::Media { kind: MediaKind::Image, mime } = sniff(&bytes) else { return None };
-        self.decoded(Source::Bytes(bytes.into()), mime.to_owned()).await.ok()
+        self.decoded(Source::Bytes(bytes.into()), mime.to_owned()).await.ok().flatten()
     }
 
     async fn best_frame(&self, source: &Path, facts: &TechnicalMetadata) -> Result<RgbImage, Error> {

@@ -11,7 +11,8 @@ use std::{
 use image::{DynamicImage, RgbImage, imageops, metadata::Orientation};
 use reelhouse_api::{Resolution, VideoStream};
 use reelhouse_media::process::{
-    CodedImage, Fit, ImageBounds, Input, Refused, be16, be32, child, children, read_box, read_content, show,
+    CodedFormat, CodedImage, Fit, ImageBounds, Input, Refused, be16, be32, child, children, read_box,
+    read_content, show,
 };
 
 use crate::{
@@ -72,13 +73,13 @@ pub(crate) fn examine(input: Input, bounds: ImageBounds) -> Result<CodedImage, R
         return Err(Refused::Broken(format!("{decoded} of {} tiles decode", picture.coded.len())));
     }
     Ok(CodedImage {
-        is_hevc: picture.codec == Codec::Hevc,
+        format: if picture.codec == Codec::Hevc { CodedFormat::Heic } else { CodedFormat::Avif },
         size: picture.size,
         orientation: picture.orientation,
         channels: picture.channels,
         bit_depth: picture.bit_depth,
         has_alpha: picture.has_alpha,
-        is_animated: picture.is_animated,
+        is_animated: Some(picture.is_animated),
         bytes,
     })
 }

@@ -6,10 +6,12 @@ mod frames;
 mod heif;
 mod index;
 mod libav;
+mod lone;
 mod picture;
 mod probe;
 mod score;
 mod sound;
+mod tiff;
 mod tone;
 mod wave;
 mod whole;
@@ -35,10 +37,18 @@ fn answer(request: Request, input: Input) -> Result<Reply, Refused> {
             probe::timings(input, seconds).map(|timings| Reply::new(&timings, Vec::new()))
         }
         Request::CodedImage(bounds) => {
-            heif::examine(input, bounds).map(|image| Reply::new(&image, Vec::new()))
+            let image = match lone::format(input) {
+                Some(format) => lone::examine(input, format, bounds),
+                None => heif::examine(input, bounds),
+            };
+            image.map(|image| Reply::new(&image, Vec::new()))
         }
         Request::CodedPicture(bounds, within) => {
-            heif::shown(input, bounds, within).map(|one| picture::reply(&[one]))
+            let shown = match lone::format(input) {
+                Some(format) => lone::shown(input, format, bounds, within),
+                None => heif::shown(input, bounds, within),
+            };
+            shown.map(|one| picture::reply(&[one]))
         }
         Request::BestFrame(wanted) => frames::best(input, &wanted).map(|one| picture::reply(&[one])),
         Request::Tiles(wanted) => frames::tiles(input, &wanted).map(|tiles| picture::reply(&tiles)),

@@ -10,6 +10,7 @@ use std::{
 };
 
 use ffmpeg_sys_next as sys;
+use reelhouse_api::Resolution;
 use reelhouse_media::process;
 
 /// A file that has more tracks is none that can be read.
@@ -22,6 +23,7 @@ const BICUBIC: c_int = 4;
 // Numbers of colours and formats come from files: as Rust's enums they could hold what those must not.
 unsafe extern "C" {
     fn av_get_pix_fmt_name(format: c_int) -> *const c_char;
+    fn av_pix_fmt_desc_get(format: c_int) -> *const sys::AVPixFmtDescriptor;
     fn av_color_range_name(range: c_int) -> *const c_char;
     fn av_color_space_name(space: c_int) -> *const c_char;
     fn av_color_transfer_name(transfer: c_int) -> *const c_char;
@@ -96,7 +98,7 @@ pub(crate) fn warm_up() {
         AV_CODEC_ID_AC3,
     ] {
         // Without parameters some do not open; their tables are made before they notice.
-        drop(Decoder::open(id, None));
+        drop(Decoder::open(id, |_| Ok(())));
     }
 }
 
@@ -602,7 +604,12 @@ impl Track<'_> {
 
     /// A decoder for it, on this thread alone.
     pub(crate) fn decoder(&self) -> Result<Decoder> {
-        Decoder::open(self.parameters().codec_id, Some(self.stream()))
+        Decoder::open(self.parameters().codec_id, |context| {
+            // SAFETY: parameters are copied.
+            unsafe { checked(sys::avcodec_parameters_to_context(context, self.stream().codecpar))? };
+            context.pkt_timebase = self.stream().time_base;
+            Ok(())
+        })
     }
 }
 
@@ -685,30 +692,49 @@ pub(crate) struct Decoder(*mut sys::AVCodecContext);
 pub(crate) enum Bare {
     Hevc,
     Av1,
+    JpegXl,
+    Jpeg2000,
+    Tiff,
+    Bmp,
+}
+
+impl Bare {
+    fn id(self) -> sys::AVCodecID {
+        match self {
+            Self::Hevc => sys::AVCodecID::AV_CODEC_ID_HEVC,
+            Self::Av1 => sys::AVCodecID::AV_CODEC_ID_AV1,
+            Self::JpegXl => sys::AVCodecID::AV_CODEC_ID_JPEGXL,
+            Self::Jpeg2000 => sys::AVCodecID::AV_CODEC_ID_JPEG2000,
+            Self::Tiff => sys::AVCodecID::AV_CODEC_ID_TIFF,
+            Self::Bmp => sys::AVCodecID::AV_CODEC_ID_BMP,
+        }
+    }
 }
 
 impl Decoder {
     /// For pictures that come without a container.
     pub(crate) fn bare(codec: Bare) -> Result<Self> {
-        let id = match codec {
-            Bare::Hevc => sys::AVCodecID::AV_CODEC_ID_HEVC,
-            Bare::Av1 => sys::AVCodecID::AV_CODEC_ID_AV1,
-        };
-        Self::open(id, None)
+        Self::open(codec.id(), |_| Ok(()))
     }
 
-    fn open(id: sys::AVCodecID, stream: Option<&sys::AVStream>) -> Result<Self> {
-        // SAFETY: the decoder is looked for, the context allocated, both checked; parameters are copied.
+    /// The same, for what must be whole and within a bound.
+    pub(crate) fn strict(codec: Bare, max_pixels: u64) -> Result<Self> {
+        Self::open(codec.id(), |context| {
+            context.max_pixels = i64::try_from(max_pixels).unwrap_or(i64::MAX);
+            context.err_recognition = (sys::AV_EF_CRCCHECK | sys::AV_EF_BUFFER | sys::AV_EF_EXPLODE) as c_int;
+            Ok(())
+        })
+    }
+
+    fn open(id: sys::AVCodecID, set: impl FnOnce(&mut sys::AVCodecContext) -> Result<()>) -> Result<Self> {
+        // SAFETY: the decoder is looked for, the context allocated, both checked.
         unsafe {
             let codec = sys::avcodec_find_decoder(id);
             if codec.is_null() {
                 return Err(Error(sys::AVERROR_DECODER_NOT_FOUND));
             }
             let decoder = Self(allocated(sys::avcodec_alloc_context3(codec))?);
-            if let Some(stream) = stream {
-                checked(sys::avcodec_parameters_to_context(decoder.0, stream.codecpar))?;
-                (*decoder.0).pkt_timebase = stream.time_base;
-            }
+            set(&mut *decoder.0)?;
             (*decoder.0).thread_count = 1;
             let mut options = Options::of(&[(c"threads", "1")]);
             checked(sys::avcodec_open2(decoder.0, codec, &raw mut options.0))?;
@@ -780,6 +806,40 @@ impl Frame {
         Ratio::of(track.stream().time_base).seconds(self.frame().best_effort_timestamp)
     }
 
+    /// As it lies.
+    pub(crate) fn size(&self) -> Resolution {
+        let side = |side: c_int| u32::try_from(side).unwrap_or(0);
+        Resolution { width: side(self.frame().width), height: side(self.frame().height) }
+    }
+
+    /// Whether the decoder had to make something up.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.frame().decode_error_flags != 0 || self.frame().flags & sys::AV_FRAME_FLAG_CORRUPT as c_int != 0
+    }
+
+    /// Channels but for transparency, the bits of one, and whether there is transparency. Colours of a palette are opaque.
+    pub(crate) fn channels(&self) -> Option<(u8, u8, bool)> {
+        // SAFETY: a look into a table; what it does not know is null.
+        let format = unsafe { av_pix_fmt_desc_get(self.frame().format).as_ref() }?;
+        let has = |flag: c_int| format.flags & flag as u64 != 0;
+        if has(sys::AV_PIX_FMT_FLAG_PAL as c_int) {
+            return Some((3, 8, false));
+        }
+        let has_alpha = has(sys::AV_PIX_FMT_FLAG_ALPHA as c_int);
+        let depth = u8::try_from(format.comp[0].depth).ok()?;
+        Some((format.nb_components.saturating_sub(has_alpha.into()), depth, has_alpha))
+    }
+
+    /// The ICC profile that came with it.
+    pub(crate) fn profile(&self) -> Option<Vec<u8>> {
+        // SAFETY: side data belongs to the frame, and has as many bytes as it says.
+        unsafe {
+            let kind = sys::AVFrameSideDataType::AV_FRAME_DATA_ICC_PROFILE;
+            let found = sys::av_frame_get_side_data(self.0, kind).as_ref()?;
+            (!found.data.is_null()).then(|| std::slice::from_raw_parts(found.data, found.size).to_vec())
+        }
+    }
+
     /// Whether all values of a byte are used.
     pub(crate) fn is_full_range(&self) -> bool {
         // SAFETY: read as a number.
@@ -811,6 +871,8 @@ pub(crate) enum Matrix {
 pub(crate) enum Pixels {
     /// Three bytes.
     Rgb,
+    /// Four, the last for transparency.
+    Rgba,
     /// Three numbers of 16 bits, in this machine's order.
     DeepRgb,
     /// One byte.
@@ -821,6 +883,7 @@ impl Pixels {
     fn format(self) -> c_int {
         let format = match self {
             Self::Rgb => sys::AVPixelFormat::AV_PIX_FMT_RGB24,
+            Self::Rgba => sys::AVPixelFormat::AV_PIX_FMT_RGBA,
             Self::DeepRgb if cfg!(target_endian = "big") => sys::AVPixelFormat::AV_PIX_FMT_RGB48BE,
             Self::DeepRgb => sys::AVPixelFormat::AV_PIX_FMT_RGB48LE,
             Self::Gray => sys::AVPixelFormat::AV_PIX_FMT_GRAY8,
@@ -831,6 +894,7 @@ impl Pixels {
     pub(crate) fn bytes(self) -> usize {
         match self {
             Self::Rgb => 3,
+            Self::Rgba => 4,
             Self::DeepRgb => 6,
             Self::Gray => 1,
         }

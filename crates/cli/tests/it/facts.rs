@@ -326,6 +326,14 @@ async fn images_of_every_kind() {
         }
         path
     };
+    // The header of OS/2 2.x: 24 bytes more, none of which matters here.
+    let mut bmp = std::fs::read(picture("plain.bmp", &[])).unwrap();
+    bmp[10] += 24;
+    bmp[14] = 64;
+    bmp.splice(54..54, [0; 24]);
+    let folder = tempfile::tempdir().unwrap();
+    let os2 = folder.path().join("os2.bmp");
+    std::fs::write(&os2, bmp).unwrap();
     for (path, mime, format, depth, alpha, color) in [
         (png.clone(), "image/png", "PNG", 8, false, "RGB"),
         (picture("deep.png", &["-pix_fmt", "gray16be"]), "image/png", "PNG", 16, false, "Grayscale"),
@@ -335,6 +343,11 @@ async fn images_of_every_kind() {
         (picture("plain.bmp", &[]), "image/bmp", "BMP", 8, false, "RGB"),
         (picture("plain.tiff", &["-pix_fmt", "rgb24"]), "image/tiff", "TIFF", 8, false, "RGB"),
         (heif("plain.heic", &[]), "image/heic", "HEIC", 8, false, "RGB"),
+        (picture("palette.tiff", &["-pix_fmt", "pal8"]), "image/tiff", "TIFF", 8, false, "RGB"),
+        (picture("planes.tiff", &["-pix_fmt", "yuv420p"]), "image/tiff", "TIFF", 8, false, "RGB"),
+        (picture("plain.jxl", &["-c:v", "libjxl"]), "image/jxl", "JPEG XL", 8, false, "RGB"),
+        (picture("plain.jp2", &["-pix_fmt", "gray"]), "image/jp2", "JPEG 2000", 8, false, "Grayscale"),
+        (os2, "image/bmp", "BMP", 8, false, "RGB"),
         (heif("plain.avif", &["-A"]), "image/avif", "AVIF", 8, false, "RGB"),
         (
             picture("by-ffmpeg.avif", &["-c:v", "libaom-av1", "-cpu-used", "8", "-still-picture", "1"]),

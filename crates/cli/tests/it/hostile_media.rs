@@ -51,6 +51,9 @@ async fn dimension_bombs() {
         "twelve-thousand.png",
         &["-f", "lavfi", "-i", "color=size=12000x12000", "-frames:v", "1", "-pix_fmt", "monob"],
     );
+    let palette = ["-frames:v", "1", "-pix_fmt", "pal8", "-compression_algo", "deflate"];
+    let palette =
+        made("palette.tiff", &[&["-f", "lavfi", "-i", "color=size=12000x12000"], &palette[..]].concat());
     let hour = made(
         "an-hour.gif",
         &["-f", "lavfi", "-i", "color=size=480x360:rate=1/2:duration=3600", "-gifflags", "0"],
@@ -63,6 +66,7 @@ async fn dimension_bombs() {
         ("png that says the most", png_of(u32::MAX >> 1), "parameter_invalid"),
         ("png of a megabyte", read(real), "parameter_invalid"),
         ("png of deep pixels", black_png(9000, 16, 6, 64), "parameter_invalid"),
+        ("tiff of a palette", read(palette), "parameter_invalid"),
         ("gif", read(hour), "ready"),
     ];
     all_come_to(&server, table).await;

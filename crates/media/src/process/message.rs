@@ -39,7 +39,7 @@ pub enum Request {
         /// Seconds it lasts, where known.
         seconds: Option<f64>,
     },
-    /// The tables of a HEIC or AVIF, and whether its pictures decode: a [`CodedImage`].
+    /// What an image is that safe Rust does not decode, and whether it decodes: a [`CodedImage`].
     CodedImage(ImageBounds),
     /// The same, to be seen: pixels.
     CodedPicture(ImageBounds, Resolution),
@@ -206,11 +206,61 @@ pub struct Span {
     pub duration: Option<f64>,
 }
 
-/// What the tables of a HEIC or AVIF say, all of whose pictures decode.
+/// Images that have C decoders: because there are no others, or for what the others do not know of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CodedFormat {
+    /// HEVC in items.
+    Heic,
+    /// AV1 in items.
+    Avif,
+    /// JPEG XL, in boxes or bare.
+    JpegXl,
+    /// JPEG 2000, in boxes or bare.
+    Jpeg2000,
+    /// Palettes, planes, sample sizes that safe Rust does not know.
+    Tiff,
+    /// Headers that safe Rust does not know.
+    Bmp,
+}
+
+impl CodedFormat {
+    const ALL: [Self; 6] = [Self::Heic, Self::Avif, Self::JpegXl, Self::Jpeg2000, Self::Tiff, Self::Bmp];
+
+    /// Of a MIME type; `None` where C decoders know no more than safe Rust.
+    pub fn of(mime: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.mime() == mime)
+    }
+
+    /// Its MIME type.
+    pub fn mime(self) -> &'static str {
+        match self {
+            Self::Heic => "image/heic",
+            Self::Avif => "image/avif",
+            Self::JpegXl => "image/jxl",
+            Self::Jpeg2000 => "image/jp2",
+            Self::Tiff => "image/tiff",
+            Self::Bmp => "image/bmp",
+        }
+    }
+
+    /// As people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Heic => "HEIC",
+            Self::Avif => "AVIF",
+            Self::JpegXl => "JPEG XL",
+            Self::Jpeg2000 => "JPEG 2000",
+            Self::Tiff => "TIFF",
+            Self::Bmp => "BMP",
+        }
+    }
+}
+
+/// What an image is, all of whose pictures decode.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CodedImage {
-    /// HEVC; else AV1.
-    pub is_hevc: bool,
+    /// What it is.
+    pub format: CodedFormat,
     /// As it lies.
     pub size: Resolution,
     /// EXIF orientation, 1 to 8.
@@ -219,10 +269,10 @@ pub struct CodedImage {
     pub channels: Option<u8>,
     /// Of a channel, where it is said.
     pub bit_depth: Option<u8>,
-    /// Whether it has a picture of its transparency.
+    /// Whether some of it may be transparent.
     pub has_alpha: bool,
-    /// Whether it has a track, too.
-    pub is_animated: bool,
+    /// Whether it moves, where that is known.
+    pub is_animated: Option<bool>,
     /// Of the file.
     pub bytes: u64,
 }

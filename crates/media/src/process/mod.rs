@@ -9,8 +9,8 @@ pub use jail::Jail;
 pub(crate) use jail::{Bounds, Walls, be_first_to_die};
 pub(crate) use message::read;
 pub use message::{
-    BestFrame, CodedImage, ImageBounds, Landlock, Order, Pixels, Probe, ProbeFormat, ProbeTrack, Refused,
-    Reply, Request, Span, Tiles, Timings, TrackKind, Trial,
+    BestFrame, CodedFormat, CodedImage, ImageBounds, Landlock, Order, Pixels, Probe, ProbeFormat, ProbeTrack,
+    Refused, Reply, Request, Span, Tiles, Timings, TrackKind, Trial,
 };
 pub(crate) use serve::{DESCRIPTORS, MAX_ORDER};
 pub use serve::{Handler, Input, Reader, serve};
@@ -19,5 +19,6 @@ pub use crate::{
     boxes::{FileBox, be16, be32, be64, child, children, read_box, read_content},
     probe::DEMUXERS,
     shape::{is_hdr, is_interlaced, matrix},
+    sniff::{Sniffed, sniff},
     still::{Fit, show},
 };

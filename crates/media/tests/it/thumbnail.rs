@@ -205,6 +205,50 @@ async fn images() {
     }
 }
 
+/// What safe Rust does not decode is shown alike.
+#[tokio::test]
+async fn images_of_c_decoders_are_shown_alike() {
+    let media = media().await;
+    let folder = tempfile::tempdir().unwrap();
+    // Above red, below clear.
+    let mut image = image::RgbaImage::from_pixel(800, 400, image::Rgba([255, 0, 0, 255]));
+    for (_, y, pixel) in image.enumerate_pixels_mut() {
+        if y >= 200 {
+            *pixel = image::Rgba([0, 0, 0, 0]);
+        }
+    }
+    let png = folder.path().join("image.png");
+    image.save(&png).unwrap();
+    let png = png.to_str().unwrap();
+    let coded = |name: &str, encode: &[&str]| {
+        let path = folder.path().join(name);
+        let output = clips::command("ffmpeg")
+            .args(["-v", "error", "-nostdin", "-i", png, "-frames:v", "1"])
+            .args(encode)
+            .arg(&path)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        path
+    };
+    let jxl = thumbnail(&media, &coded("image.jxl", &["-c:v", "libjxl", "-distance", "0"])).await;
+    assert_eq!(jxl.dimensions(), (640, 320));
+    assert!(near(jxl.get_pixel(320, 40), [255, 0, 0]) && near(jxl.get_pixel(320, 280), [255; 3]));
+    let jp2 = thumbnail(&media, &coded("image.jp2", &["-pix_fmt", "rgb24"])).await;
+    assert!(near(jp2.get_pixel(320, 40), [255, 0, 0]) && near(jp2.get_pixel(320, 280), [0; 3]));
+
+    // The entry that names the program that wrote it says then how it is turned: a quarter, clockwise.
+    let mut bytes = fs::read(coded("image.tiff", &["-pix_fmt", "pal8"])).unwrap();
+    let software = [0x31, 1, 2, 0];
+    let at = bytes.windows(4).rposition(|entry| entry == software).unwrap();
+    bytes[at..at + 12].copy_from_slice(&[0x12, 1, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0]);
+    let turned = clips::of_bytes(folder.path(), "turned.tiff", &bytes);
+    assert_eq!(facts(&media, &turned).await.technical.image_orientation, Some(6));
+    let shown = thumbnail(&media, &turned).await;
+    assert_eq!(shown.dimensions(), (400, 800));
+    assert!(near(shown.get_pixel(380, 400), [255, 0, 0]) && !near(shown.get_pixel(20, 400), [255, 0, 0]));
+}
+
 #[tokio::test]
 async fn a_turned_photograph_stands_upright() {
     let media = media().await;

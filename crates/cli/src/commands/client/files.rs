@@ -9,9 +9,9 @@ use anyhow::{Context, bail, ensure};
 
 /// What is taken from folders: endings of media. A file that is named itself is taken whatever it is called.
 const ENDINGS: &[&str] = &[
-    "3gp", "aac", "aif", "aiff", "avi", "avif", "bmp", "flac", "flv", "gif", "heic", "heif", "jpeg", "jpg",
-    "m2ts", "m4a", "m4v", "mkv", "mov", "mp3", "mp4", "mpeg", "mpg", "mts", "mxf", "oga", "ogg", "ogv",
-    "opus", "png", "tif", "tiff", "ts", "wav", "webm", "webp", "wma", "wmv",
+    "3gp", "aac", "aif", "aiff", "avi", "avif", "bmp", "flac", "flv", "gif", "heic", "heif", "jp2", "jpeg",
+    "jpg", "jxl", "m2ts", "m4a", "m4v", "mkv", "mov", "mp3", "mp4", "mpeg", "mpg", "mts", "mxf", "oga",
+    "ogg", "ogv", "opus", "png", "tif", "tiff", "ts", "wav", "webm", "webp", "wma", "wmv",
 ];
 
 /// The files that these words mean, each once, in order: a file, a folder with all below it, or a pattern.
