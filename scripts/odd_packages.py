@@ -4,17 +4,26 @@ Each file once, below the name of its package. What is there already is not fetc
 """
 
 import hashlib
+import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
+import urllib.parse
+import urllib.request
 
 # Readers of media, and a browser, with what once broke them.
-DEBIAN = "exiv2 firefox-esr flac gdk-pixbuf giflib graphicsmagick libexif libgd2 libheif libpng1.6 libsndfile taglib tiff vips".split()
-PYPI = "filetype hachoir moviepy mutagen pillow_heif pymediainfo wand".split()
+DEBIAN = (
+    "easytag exiv2 faad2 firefox-esr flac gdk-pixbuf giflib graphicsmagick gst-plugins-bad1.0 gst-plugins-base1.0 gst-plugins-good1.0"
+    " id3lib3.8.3 imagemagick kimageformats libexif libgd2 libheif libimage-exiftool-perl libpng1.6 libsndfile mkvtoolnix openjpeg2 pygame"
+    " quodlibet taglib tiff tracker-miners vips"
+).split()
+PYPI = (
+    "audiofile filetype hachoir imagecodecs imageio imagesize moviepy mutagen pillow pillow-jxl-plugin pillow_heif puremagic pymediainfo"
+    " soundfile wand"
+).split()
 KINDS = re.compile(
     r"\.(3g2|3gp|aac|ac3|aif[cf]?|aiff|amr|ani|ape|apng|asf|au|avi|avif|bmp|caf|cur|dff|dsf|dv|eps|exr|exv|flac|flv|gif|hei[cf]"
     r"|icns|ico|it|ivf|jp2|jpe?g|jxl|m2ts|m3u8|m4[abpsv]|mid|mkv|mod|mov|mp[234cg]|mpeg|mts|mxf|nut|og[agv]|oma|opus|p[bgnp]m|pcx"
@@ -57,12 +66,18 @@ def of_debian(package, options, to):
 
 
 def of_pypi(package, to):
-    with tempfile.TemporaryDirectory(dir=to.parent) as folder:
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", folder, package]
-        if subprocess.run(command, check=False, capture_output=True).returncode == 0:
-            next(pathlib.Path(folder).iterdir()).rename(to)
-            return True
-    return False
+    """The package's last source archive, from the index that pip asks; pip itself would begin to build it."""
+    told = subprocess.run([sys.executable, "-m", "pip", "config", "get", "global.index-url"], check=False, capture_output=True, text=True)
+    index = os.environ.get("PIP_INDEX_URL") or told.stdout.strip() or "https://pypi.org/simple"
+    page = f"{index.rstrip('/')}/{package.replace('_', '-')}/"
+    try:
+        with urllib.request.urlopen(page, timeout=60) as answer:
+            links = re.findall(r'href="([^"#]+\.tar\.gz)', answer.read().decode())
+        with urllib.request.urlopen(urllib.parse.urljoin(page, links[-1]), timeout=600) as answer:
+            to.write_bytes(answer.read())
+    except (OSError, IndexError):
+        return False
+    return True
 
 
 def unpack(archive, folder, seen, places):

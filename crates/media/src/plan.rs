@@ -120,6 +120,17 @@ impl Plan {
         Self { video, audio, reasons, height: None }
     }
 
+    /// The same, with no sound copied: where a copy came to nothing, and nothing says of which track, it may be of any.
+    #[must_use]
+    pub fn with_sounds_encoded(mut self) -> Self {
+        for track in &mut self.audio {
+            if track.how == How::Copy {
+                track.how = How::Encode(vec![because::TIMESTAMPS]);
+            }
+        }
+        self
+    }
+
     /// The same, with a picture of at most this height.
     #[must_use]
     pub fn at_height(mut self, height: u32) -> Self {

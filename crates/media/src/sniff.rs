@@ -32,6 +32,10 @@ pub fn sniff(head: &[u8]) -> Sniffed {
     if let Some(mime) = text(head) {
         return Sniffed::Other { mime: mime.to_owned() };
     }
+    // An animated cursor: its bytes may look like sound.
+    if head.starts_with(b"RIFF") && head.get(8..12) == Some(b"ACON") {
+        return Sniffed::Other { mime: "application/x-navi-animation".to_owned() };
+    }
     if let Some((kind, mime)) = elementary(head) {
         return Sniffed::Media { kind, mime };
     }
@@ -322,6 +326,8 @@ mod tests {
         ] {
             assert!(!matches!(sniff(head), Sniffed::Media { .. }), "{head:?}");
         }
+        let cursor = sniff(b"RIFF\0\0\0\0ACONLIST");
+        assert_eq!(cursor, Sniffed::Other { mime: "application/x-navi-animation".to_owned() });
         assert_eq!(sniff(b"BM, said the man"), Sniffed::Other { mime: "text/plain".to_owned() });
     }
 

@@ -647,6 +647,11 @@ impl Packet {
         self.packet().flags & sys::AV_PKT_FLAG_KEY != 0
     }
 
+    /// Whether a part of it is missing.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.packet().flags & sys::AV_PKT_FLAG_CORRUPT != 0
+    }
+
     pub(crate) fn shown(&self, track: &Track<'_>) -> Option<f64> {
         Ratio::of(track.stream().time_base).seconds(self.packet().pts)
     }

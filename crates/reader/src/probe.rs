@@ -136,6 +136,7 @@ fn ends(file: &mut libav::Input, from: Option<f64>, untimed: bool) -> Timings {
     }
     let mut last: BTreeMap<u32, VecDeque<f64>> = BTreeMap::new();
     let mut before: BTreeMap<u32, f64> = BTreeMap::new();
+    let mut lone = None;
     while file.read(&mut packet).unwrap_or(false) {
         let Some(track) = file.track(packet.track()) else { continue };
         let (shown, decoded) = (packet.shown(&track), packet.decoded(&track));
@@ -147,12 +148,21 @@ fn ends(file: &mut libav::Input, from: Option<f64>, untimed: bool) -> Timings {
             let lasts = packet.seconds(&track).filter(|seconds| *seconds != 0.0);
             // Some do not say how long they last, Monkey's Audio for seconds: as long as the one before, a promise believes.
             let since = before.insert(packet.track(), time).map_or(0.0, |before| (time - before).max(0.0));
+            let is_first = !last.contains_key(&packet.track());
+            lone = lone.filter(|(track, _)| *track != packet.track());
+            if is_first && lasts.is_none() && from.is_none() && !packet.is_damaged() {
+                lone = Some((packet.track(), time));
+            }
             let ends = last.entry(packet.track()).or_default();
             ends.push_back(time + lasts.unwrap_or(if untimed { 0.0 } else { since }));
             if ends.len() > TAIL_PACKETS {
                 ends.pop_front();
             }
         }
+    }
+    // A whole packet that is all there is lasts as long as the file says.
+    if let (Some((track, time)), Some(seconds), false) = (lone, file.seconds(), untimed) {
+        last.entry(track).or_default().push_back(time + seconds);
     }
     let latest = |(track, ends): (u32, VecDeque<f64>)| Some((track, ends.into_iter().reduce(f64::max)?));
     timings.ends = last.into_iter().filter_map(latest).collect();

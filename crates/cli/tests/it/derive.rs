@@ -172,6 +172,32 @@ async fn a_recording_whose_parameters_change_is_encoded() {
     server.assert_healthy();
 }
 
+/// A recording begins in the middle of a frame of sound: copied, the sound has no configuration.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_that_begins_inside_a_frame_of_sound_plays() {
+    let sources = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=4"];
+    let sound = ["-f", "lavfi", "-i", "sine=duration=4", "-c:a", "aac"];
+    let mut bytes = std::fs::read(made("whole.ts", &[&sources[..], &sound, &H264[..8]].concat())).unwrap();
+    // The first ADTS header becomes the end of a frame whose beginning is missing.
+    let packet = bytes.windows(4).position(|start| start == [0, 0, 1, 0xC0]).unwrap();
+    let header =
+        bytes[packet..].windows(2).position(|pair| pair[0] == 0xFF && pair[1] & 0xF6 == 0xF0).unwrap();
+    bytes[packet + header..][..2].fill(0);
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("recording.ts");
+    std::fs::write(&path, bytes).unwrap();
+    let server = TestServer::start();
+    let id = upload(&server, &path).await;
+    let asset = settled(&server, &id).await;
+    assert_eq!(asset["hls"]["status"], "ready");
+    let tracks = ["-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0"];
+    let output =
+        command("ffprobe").args(tracks).arg(asset["hls"]["manifest_url"].as_str().unwrap()).output().unwrap();
+    let output = String::from_utf8(output.stdout).unwrap();
+    assert!(output.contains("h264") && output.contains("aac"), "{output}");
+    server.assert_healthy();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn media_urls_are_their_own_key_and_no_other() {
     let server = TestServer::start();

@@ -117,6 +117,7 @@ async fn odd_but_whole_files_are_taken() {
         made("live.ts", &["-i", long, "-c", "copy"]),
         // Packets of two seconds, which do not say so.
         made("slides.flv", &["-f", "lavfi", "-i", "testsrc2=size=160x120:rate=1/2:duration=10"]),
+        made("slide.flv", &["-f", "lavfi", "-i", "testsrc2=size=160x120:rate=1/2:duration=2"]),
         clip("ten-bit.mkv", &["-pix_fmt", "yuv420p10le"]),
         clip("rotated.mp4", &["-metadata:s:v", "rotate=90"]),
         made("raw.h264", &[&PICTURE[..], &H264].concat()),

@@ -186,6 +186,9 @@ impl Work<'_> {
                 return Err(JobError::Fail(reasons.join("; ")));
             }
             plan = Plan::transcode(facts, again.as_ref().map_or(because::TIMESTAMPS, because));
+            if matches!(again, None | Some(Reason::BadTables(_))) {
+                plan = plan.with_sounds_encoded();
+            }
         }
     }
 
