@@ -1,6 +1,6 @@
 //! What must be done so that a file can be served as HLS: a pure function from facts to a plan, with named reasons.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use reelhouse_api::{AudioStream, TechnicalMetadata, VideoStream};
 
@@ -127,6 +127,15 @@ impl Plan {
             if track.how == How::Copy {
                 track.how = How::Encode(vec![because::TIMESTAMPS]);
             }
+        }
+        self
+    }
+
+    /// The same, without sounds that nobody can hear, where there is a picture to be seen.
+    #[must_use]
+    pub(crate) fn without(mut self, undecodable: &BTreeSet<u32>) -> Self {
+        if self.video.is_some() {
+            self.audio.retain(|track| !undecodable.contains(&track.index));
         }
         self
     }

@@ -56,6 +56,7 @@ impl Media {
         let timing = timing::measure(&self.reader, &self.config, &source, seconds).await?;
         let bytes = tokio::fs::metadata(&source).await?.len();
         believable(seconds, &timing, bytes)?;
+        let plan = &plan.clone().without(&timing.undecodable);
         let longest = longest(seconds, &timing, bytes);
         let parent = out.parent().unwrap_or_else(|| Path::new("."));
         let folder = Folder::create_in(parent)?;

@@ -20,6 +20,8 @@ pub(crate) struct Timing {
     pub(crate) tracks: BTreeMap<u32, (f64, f64)>,
     /// Tracks whose packets do not say when they are shown: in AVI, pictures come late by what is reordered.
     pub(crate) untimed: BTreeSet<u32>,
+    /// Tracks of sound that no decoder takes.
+    pub(crate) undecodable: BTreeSet<u32>,
 }
 
 /// Measures a file. What cannot be measured is absent.
@@ -40,14 +42,19 @@ pub(crate) async fn measure(
 
 fn timing(timings: Timings, seconds: Option<f64>) -> Timing {
     let start = believed(timings.whole.start).unwrap_or(0.0);
-    let tracks = timings.tracks.iter().filter_map(|(index, span)| {
-        let begins = believed(span.start).unwrap_or(start);
-        let declared = || Some(begins + believed(span.duration)?);
-        let ends = believed(timings.ends.get(index).copied()).or_else(declared)?;
-        Some((*index, (begins - start, ends - start)))
-    });
+    let tracks: BTreeMap<_, _> = timings
+        .tracks
+        .iter()
+        .filter_map(|(index, span)| {
+            let begins = believed(span.start).unwrap_or(start);
+            let declared = || Some(begins + believed(span.duration)?);
+            let ends = believed(timings.ends.get(index).copied()).or_else(declared)?;
+            Some((*index, (begins - start, ends - start)))
+        })
+        .collect();
     let seconds = believed(timings.whole.duration).or(seconds);
-    Timing { seconds, tracks: tracks.collect(), untimed: timings.untimed }
+    let Timings { untimed, undecodable, .. } = timings;
+    Timing { seconds, tracks, untimed, undecodable }
 }
 
 fn believed(seconds: Option<f64>) -> Option<f64> {
@@ -72,7 +79,7 @@ mod tests {
             ]
             .into(),
             ends: [(0, 11.4), (2, f64::INFINITY)].into(),
-            untimed: BTreeSet::new(),
+            ..Timings::default()
         };
         let timing = timing(timings, None);
         assert_eq!(timing.seconds, Some(10.0));

@@ -98,7 +98,9 @@ pub(crate) fn timings(input: Input, seconds: Option<f64>) -> Result<Timings, Ref
     let span = |track: Track<'_>| (track.index(), Span { start: track.start(), duration: track.seconds() });
     let tracks: BTreeMap<u32, Span> = file.tracks().map(span).collect();
     let from = whole.duration.or(seconds).map(|seconds| whole.start.unwrap_or(0.0) + seconds - TAIL_SECONDS);
-    Ok(Timings { whole, tracks, ..ends(&mut file, from.filter(|from| *from > 0.0), true) })
+    let is_undecodable = |track: &Track<'_>| track.kind() == Kind::Audio && track.decoder().is_err();
+    let undecodable = file.tracks().filter(is_undecodable).map(|track| track.index()).collect();
+    Ok(Timings { whole, tracks, undecodable, ..ends(&mut file, from.filter(|from| *from > 0.0), true) })
 }
 
 /// Whether a frame of a track decodes, among the first packets of all tracks, or of this one alone.

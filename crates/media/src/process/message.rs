@@ -194,6 +194,8 @@ pub struct Timings {
     pub ends: BTreeMap<u32, f64>,
     /// Tracks whose packets do not say when they are shown.
     pub untimed: BTreeSet<u32>,
+    /// Tracks of sound that no decoder takes.
+    pub undecodable: BTreeSet<u32>,
 }
 
 /// What headers say; seconds.

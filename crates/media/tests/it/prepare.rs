@@ -4,7 +4,7 @@ use reelhouse_api::TechnicalMetadata;
 use reelhouse_media::{Config, Media, Need, Plan, because};
 use tokio::sync::watch;
 
-use crate::clips::{X264, command, facts, ffprobe, made};
+use crate::clips::{self, X264, command, facts, ffprobe, made};
 
 const PICTURE: &str = "-f lavfi -i testsrc2=size=640x360:rate=25:duration=6";
 const SOUND: &str = "-f lavfi -i sine=frequency=440:duration=6";
@@ -277,6 +277,20 @@ async fn all_sounds_are_kept_with_their_languages() {
     assert_eq!(languages, ["deu", "eng", "fra"]);
     assert_eq!(streams[2].channels, Some(6));
     assert!(!ffprobe(&prepared.path, "-show_entries format_tags=title -of csv=p=0").contains('x'));
+}
+
+#[tokio::test]
+async fn a_sound_that_no_decoder_takes_is_left_out() {
+    let whole = made("vorbis.mkv", &format!("{PICTURE} {SOUND} -c:v mpeg4 -c:a libvorbis"));
+    let mut bytes = std::fs::read(whole).unwrap();
+    // Of the books by which it is decoded, nothing is left.
+    let at = bytes.windows(7).position(|start| start == b"\x05vorbis").unwrap();
+    bytes[at + 7..at + 100].fill(0);
+    let folder = tempfile::tempdir().unwrap();
+    let prepared = prepare(&clips::of_bytes(folder.path(), "silent.mkv", &bytes)).await;
+    let Prepared { before, after, .. } = prepared;
+    assert_eq!((before.total_audio_streams, after.total_audio_streams), (Some(1), Some(0)));
+    assert_eq!(after.total_video_streams, Some(1));
 }
 
 #[tokio::test]
