@@ -241,7 +241,7 @@ impl Media {
             Sniffed::Media { kind: MediaKind::Image, mime } => {
                 match picture::examine(&source, mime, &self.config, &self.image_memory).await? {
                     Some(facts) => Ok(facts),
-                    None => probe::examine_image(&self.reader, &self.config, &source).await,
+                    None => probe::examine_image(&self.reader, &self.config, &source, mime).await,
                 }
             }
             sniffed => probe::examine(&self.reader, &self.config, &source, &sniffed).await,

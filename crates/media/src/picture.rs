@@ -26,7 +26,7 @@ pub(crate) fn known<T>(decoded: ImageResult<T>, mime: &str) -> Result<Option<T>,
         Ok(decoded) => Ok(Some(decoded)),
         Err(ImageError::Unsupported(_)) if CodedFormat::of(mime).is_some() => Ok(None),
         // So many kinds of TIFF are in use that each decoder takes some for nonsense. The child's is as strict.
-        Err(ImageError::Decoding(_)) if mime == "image/tiff" => Ok(None),
+        Err(ImageError::Decoding(_)) if CodedFormat::of(mime) == Some(CodedFormat::Tiff) => Ok(None),
         Err(error) => Err(broken(MediaKind::Image, error.to_string())),
     }
 }

@@ -57,6 +57,9 @@ impl Media {
         let bytes = tokio::fs::metadata(&source).await?.len();
         believable(seconds, &timing, bytes)?;
         let plan = &plan.clone().without(&timing.undecodable);
+        if !timing.undecodable.is_empty() {
+            tracing::warn!(tracks = ?timing.undecodable, kept = plan.audio.len(), "no decoder takes a sound");
+        }
         let longest = longest(seconds, &timing, bytes);
         let parent = out.parent().unwrap_or_else(|| Path::new("."));
         let folder = Folder::create_in(parent)?;

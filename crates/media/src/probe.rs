@@ -6,7 +6,7 @@ use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
 
 use crate::{
     Config, Error, Facts, Sniffed, Source, facts,
-    process::{CodedImage, ImageBounds, Probe, Refused, Request},
+    process::{CodedFormat, CodedImage, ImageBounds, Probe, Refused, Request},
     reader::{Failure, MAX_TEXT, Patience, Reader},
 };
 
@@ -59,9 +59,15 @@ pub(crate) async fn examine(
 }
 
 /// An image that safe Rust does not decode: its tables are read, and every picture decodes.
-pub(crate) async fn examine_image(reader: &Reader, config: &Config, source: &Source) -> Result<Facts, Error> {
+pub(crate) async fn examine_image(
+    reader: &Reader,
+    config: &Config,
+    source: &Source,
+    mime: &str,
+) -> Result<Facts, Error> {
+    let format = coded(mime)?;
     let file = source.open().await?;
-    let request = Request::CodedImage(config.image_bounds());
+    let request = Request::CodedImage(format, config.image_bounds());
     let asked = reader.ask::<CodedImage>(&file, request, config.probe_patience()).await;
     let (image, _) = asked.map_err(|failure| failure.of(MediaKind::Image))?;
     let CodedImage { format, size, orientation, channels, bit_depth, has_alpha, is_animated, bytes } = image;
@@ -88,6 +94,11 @@ pub(crate) async fn examine_image(reader: &Reader, config: &Config, source: &Sou
         format: name.to_owned(),
         technical,
     })
+}
+
+/// What is asked of a child about an image of this type.
+pub(crate) fn coded(mime: &str) -> Result<CodedFormat, Error> {
+    CodedFormat::of(mime).ok_or_else(|| broken(MediaKind::Image, format!("no decoder for {mime}")))
 }
 
 impl Failure {

@@ -7,7 +7,7 @@ use reelhouse_api::{MediaKind, Resolution, TechnicalMetadata};
 
 use crate::{
     Error, Media, Sniffed, Source,
-    probe::broken,
+    probe::{broken, coded},
     process::{BestFrame, Pixels, Request},
     reader::Failure,
     shape, sniff,
@@ -54,10 +54,10 @@ impl Media {
 
     async fn image(&self, source: &Path, facts: &TechnicalMetadata) -> Result<RgbImage, Error> {
         let mime = facts.file_mime_type.clone().unwrap_or_default();
-        if let Some(image) = self.decoded(source.into(), mime).await? {
+        if let Some(image) = self.decoded(source.into(), mime.clone()).await? {
             return Ok(image);
         }
-        let request = Request::CodedPicture(self.config.image_bounds(), WITHIN);
+        let request = Request::CodedPicture(coded(&mime)?, self.config.image_bounds(), WITHIN);
         self.picture(source, MediaKind::Image, request).await
     }
 

@@ -41,20 +41,16 @@ pub(crate) async fn measure(
 }
 
 fn timing(timings: Timings, seconds: Option<f64>) -> Timing {
-    let start = believed(timings.whole.start).unwrap_or(0.0);
-    let tracks: BTreeMap<_, _> = timings
-        .tracks
-        .iter()
-        .filter_map(|(index, span)| {
-            let begins = believed(span.start).unwrap_or(start);
-            let declared = || Some(begins + believed(span.duration)?);
-            let ends = believed(timings.ends.get(index).copied()).or_else(declared)?;
-            Some((*index, (begins - start, ends - start)))
-        })
-        .collect();
-    let seconds = believed(timings.whole.duration).or(seconds);
-    let Timings { untimed, undecodable, .. } = timings;
-    Timing { seconds, tracks, untimed, undecodable }
+    let Timings { whole, tracks, ends, untimed, undecodable } = timings;
+    let start = believed(whole.start).unwrap_or(0.0);
+    let tracks = tracks.iter().filter_map(|(index, span)| {
+        let begins = believed(span.start).unwrap_or(start);
+        let declared = || Some(begins + believed(span.duration)?);
+        let ends = believed(ends.get(index).copied()).or_else(declared)?;
+        Some((*index, (begins - start, ends - start)))
+    });
+    let seconds = believed(whole.duration).or(seconds);
+    Timing { seconds, tracks: tracks.collect(), untimed, undecodable }
 }
 
 fn believed(seconds: Option<f64>) -> Option<f64> {

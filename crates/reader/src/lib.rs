@@ -36,16 +36,16 @@ fn answer(request: Request, input: Input) -> Result<Reply, Refused> {
         Request::Timings { seconds } => {
             probe::timings(input, seconds).map(|timings| Reply::new(&timings, Vec::new()))
         }
-        Request::CodedImage(bounds) => {
-            let image = match lone::format(input) {
-                Some(format) => lone::examine(input, format, bounds),
+        Request::CodedImage(format, bounds) => {
+            let image = match lone::codec(format) {
+                Some(codec) => lone::examine(input, format, codec, bounds),
                 None => heif::examine(input, bounds),
             };
             image.map(|image| Reply::new(&image, Vec::new()))
         }
-        Request::CodedPicture(bounds, within) => {
-            let shown = match lone::format(input) {
-                Some(format) => lone::shown(input, format, bounds, within),
+        Request::CodedPicture(format, bounds, within) => {
+            let shown = match lone::codec(format) {
+                Some(codec) => lone::shown(input, codec, bounds, within),
                 None => heif::shown(input, bounds, within),
             };
             shown.map(|one| picture::reply(&[one]))

@@ -693,7 +693,7 @@ impl Drop for Packet {
 pub(crate) struct Decoder(*mut sys::AVCodecContext);
 
 /// Codecs that are decoded without a container.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bare {
     Hevc,
     Av1,

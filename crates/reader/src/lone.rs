@@ -5,27 +5,15 @@ use std::io::Read;
 
 use image::{DynamicImage, RgbImage, RgbaImage, metadata::Orientation};
 use reelhouse_api::Resolution;
-use reelhouse_media::process::{
-    CodedFormat, CodedImage, Fit, ImageBounds, Input, Refused, Sniffed, show, sniff,
-};
+use reelhouse_media::process::{CodedFormat, CodedImage, Fit, ImageBounds, Input, Refused, show};
 
 use crate::{
     libav::{self, Bare, Decoder, Frame, Matrix, Packet, Pixels, Scaler, Scaling},
     tiff,
 };
 
-/// Bytes that say what it is.
-const HEAD: usize = 16;
-
-/// What a file is; `None` when its pictures are in boxes.
-pub(crate) fn format(input: Input) -> Option<CodedFormat> {
-    let mut head = [0; HEAD];
-    let read = input.read_at(&mut head, 0).ok()?;
-    let Sniffed::Media { mime, .. } = sniff(head.get(..read)?) else { return None };
-    CodedFormat::of(mime).filter(|format| codec(*format).is_some())
-}
-
-fn codec(format: CodedFormat) -> Option<Bare> {
+/// What decodes it; `None` when its pictures are in boxes.
+pub(crate) fn codec(format: CodedFormat) -> Option<Bare> {
     match format {
         CodedFormat::Heic | CodedFormat::Avif => None,
         CodedFormat::JpegXl => Some(Bare::JpegXl),
@@ -36,8 +24,13 @@ fn codec(format: CodedFormat) -> Option<Bare> {
 }
 
 /// Decodes it.
-pub(crate) fn examine(input: Input, format: CodedFormat, bounds: ImageBounds) -> Result<CodedImage, Refused> {
-    let Picture { frame, orientation, bytes } = Picture::decode(input, format, bounds)?;
+pub(crate) fn examine(
+    input: Input,
+    format: CodedFormat,
+    codec: Bare,
+    bounds: ImageBounds,
+) -> Result<CodedImage, Refused> {
+    let Picture { frame, orientation, bytes } = Picture::decode(input, codec, bounds)?;
     let (channels, depth, has_alpha) =
         frame.channels().ok_or_else(|| refused("pixels of an unknown kind"))?;
     Ok(CodedImage {
@@ -56,11 +49,11 @@ pub(crate) fn examine(input: Input, format: CodedFormat, bounds: ImageBounds) ->
 /// The picture, small and ready to be shown.
 pub(crate) fn shown(
     input: Input,
-    format: CodedFormat,
+    codec: Bare,
     bounds: ImageBounds,
     within: Resolution,
 ) -> Result<RgbImage, Refused> {
-    let Picture { frame, orientation, .. } = Picture::decode(input, format, bounds)?;
+    let Picture { frame, orientation, .. } = Picture::decode(input, codec, bounds)?;
     let turns = u32::from(orientation.to_exif());
     let Resolution { width, height } = frame.size().turned(turns).fitted(within).turned(turns);
     // A picture that is no video uses all values.
@@ -83,7 +76,7 @@ struct Picture {
 }
 
 impl Picture {
-    fn decode(input: Input, format: CodedFormat, bounds: ImageBounds) -> Result<Self, Refused> {
+    fn decode(input: Input, codec: Bare, bounds: ImageBounds) -> Result<Self, Refused> {
         let failed = |error: libav::Error| refused(&error.to_string());
         let unread = |error: std::io::Error| refused(&error.to_string());
         let len = input.size().map_err(unread)?;
@@ -94,11 +87,10 @@ impl Picture {
         input.reader().take(len).read_to_end(&mut file).map_err(unread)?;
         // A TIFF says how it is turned where an Exif does. JPEG XL is decoded upright.
         let mut turned = None;
-        if format == CodedFormat::Tiff {
+        if codec == Bare::Tiff {
             turned = Orientation::from_exif_chunk(&file);
             tiff::keep_pixels(&mut file).ok_or_else(|| refused("no tables of pixels"))?;
         }
-        let codec = codec(format).ok_or_else(|| refused("its pictures are in boxes"))?;
         let mut decoder = Decoder::strict(codec, bounds.max_pixels).map_err(failed)?;
         let mut frame = Frame::new().map_err(failed)?;
         decoder.send(Some(&Packet::of(&file).map_err(failed)?)).map_err(failed)?;

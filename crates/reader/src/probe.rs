@@ -149,12 +149,14 @@ fn ends(file: &mut libav::Input, from: Option<f64>, untimed: bool) -> Timings {
         if let Some(time) = shown.or(decoded.filter(|_| untimed)) {
             let lasts = packet.seconds(&track).filter(|seconds| *seconds != 0.0);
             // Some do not say how long they last, Monkey's Audio for seconds: as long as the one before, a promise believes.
-            let since = before.insert(packet.track(), time).map_or(0.0, |before| (time - before).max(0.0));
-            let is_first = !last.contains_key(&packet.track());
-            lone = lone.filter(|(track, _)| *track != packet.track());
-            if is_first && lasts.is_none() && from.is_none() && !packet.is_damaged() {
-                lone = Some((packet.track(), time));
-            }
+            let before = before.insert(packet.track(), time);
+            let since = before.map_or(0.0, |before| (time - before).max(0.0));
+            let may_be_all = before.is_none() && lasts.is_none() && from.is_none() && !packet.is_damaged();
+            lone = if may_be_all {
+                Some((packet.track(), time))
+            } else {
+                lone.filter(|(track, _)| *track != packet.track())
+            };
             let ends = last.entry(packet.track()).or_default();
             ends.push_back(time + lasts.unwrap_or(if untimed { 0.0 } else { since }));
             if ends.len() > TAIL_PACKETS {

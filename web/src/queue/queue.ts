@@ -357,7 +357,7 @@ function settle(item: Item, asset: Asset | undefined): void {
 const kinds: Record<Kind, string> = {
   video: "",
   audio: "aac aif aiff flac m4a mka mp3 oga ogg opus wav wma",
-  image: "avif bmp gif heic heif jpeg jpg png tif tiff webp",
+  image: "avif bmp gif heic heif jp2 jpeg jpg jxl png tif tiff webp",
 };
 
 /** By type, else by name: only what goes in chunks must say beforehand what it is. */

@@ -40,9 +40,9 @@ pub enum Request {
         seconds: Option<f64>,
     },
     /// What an image is that safe Rust does not decode, and whether it decodes: a [`CodedImage`].
-    CodedImage(ImageBounds),
+    CodedImage(CodedFormat, ImageBounds),
     /// The same, to be seen: pixels.
-    CodedPicture(ImageBounds, Resolution),
+    CodedPicture(CodedFormat, ImageBounds, Resolution),
     /// The frame that tells most: pixels.
     BestFrame(BestFrame),
     /// Frames spread over a video: pixels of each.

@@ -19,6 +19,5 @@ pub use crate::{
     boxes::{FileBox, be16, be32, be64, child, children, read_box, read_content},
     probe::DEMUXERS,
     shape::{is_hdr, is_interlaced, matrix},
-    sniff::{Sniffed, sniff},
     still::{Fit, show},
 };
